@@ -1,0 +1,41 @@
+# Every target sets up its own virtual environment with plain pip; nothing else is needed beforehand.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check bench-step1 clean
+
+demo: .venv/run.stamp           ## the main job on real data (or on the embedded census)
+	$(BIN)/softunlearn demo
+
+test: .venv/test.stamp          ## the tests and every docstring's example
+	$(BIN)/python -m pytest
+
+check: .venv/check.stamp        ## lint, types, the import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench-step1: .venv/run.stamp    ## step 1 against one Gram product of the same matrix
+	$(BIN)/python benchmarks/speed/step1.py
+
+clean:
+	rm -rf .venv softunlearn-demo
+
+.venv/pip.stamp: constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install --constraint constraints.txt --upgrade pip
+	touch $@
+
+.venv/run.stamp: .venv/pip.stamp pyproject.toml
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+.venv/test.stamp: .venv/run.stamp
+	$(PIP) install --constraint constraints.txt --group test
+	touch $@
+
+.venv/check.stamp: .venv/test.stamp
+	$(PIP) install --constraint constraints.txt --group check
+	touch $@

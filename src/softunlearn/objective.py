@@ -1,0 +1,208 @@
+"""The training objective around a head, as the array operations all three steps are made of.
+
+F(theta) = sum_i s_i l(z_i, y_i) + l2/2 ||W||^2, in the sum convention, with s_i the row's own training
+weight (1 unless the model was trained with others). G is the n x p matrix of per-row gradients
+s_i grad l_i, without the penalty. G is never formed: a row's gradient is dz_i (outer) [phi_i, 1], so
+every product with G or G^T is one with Phi (Eq. 1 and 2).
+"""
+
+from dataclasses import dataclass, field
+
+from array_api_compat import array_namespace
+from jaxtyping import Float
+
+from softunlearn.head import LinearHead
+from softunlearn.losses import CrossEntropy, RowLoss
+from softunlearn.rows import Array, Chunk, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class HeadObjective:
+    """Sums and products over rows, at one head.
+
+    Parameters
+    ----------
+    head : LinearHead
+        Where everything is evaluated.
+    rows : Rows
+        Features `X` are the head's inputs, an array of shape (n, d); labels are class codes.
+    loss : RowLoss, default=CrossEntropy()
+    """
+
+    head: LinearHead
+    rows: Rows
+    loss: RowLoss = field(default_factory=CrossEntropy)
+
+    def logits(self) -> Float[Array, "n k"]:
+        """Return z of each row."""
+        return self.rows.map(lambda chunk: self.head.logits(self._phi(chunk)))
+
+    def loss_sum(self) -> float:
+        """Return F(theta), penalty included."""
+
+        def part(chunk: Chunk) -> Array:
+            loss = self.loss.value(self.head.logits(self._phi(chunk)), chunk.y)
+            return loss.sum() if chunk.weight is None else (chunk.weight * loss).sum()
+
+        penalty = 0.5 * (self.head.penalty * self.head.theta**2).sum()
+        return float(self.rows.sum(part) + penalty)
+
+    def total_gradient(self) -> Float[Array, "p"]:
+        """Return grad F(theta), penalty included: zero where training has converged."""
+
+        def part(chunk: Chunk) -> Array:
+            phi, dz = self._row_gradients(chunk)
+            return self._pull(phi, dz[:, :, None])
+
+        return self.rows.sum(part)[:, 0] + self.head.penalty * self.head.theta
+
+    def gradient(self, w: Float[Array, "n m"]) -> Float[Array, "p m"]:
+        """Return G^T w: gradients of the losses under m weightings, without the penalty."""
+
+        def part(chunk: Chunk, w: Array) -> Array:
+            phi, dz = self._row_gradients(chunk)
+            return self._pull(phi, dz[:, :, None] * w[:, None, :])
+
+        return self.rows.sum(part, w)
+
+    def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
+        """Return G v: every row's gradient times m parameter vectors."""
+
+        def part(chunk: Chunk) -> Array:
+            phi, dz = self._row_gradients(chunk)
+            return (self._push(phi, v) * dz[:, :, None]).sum(axis=1)
+
+        return self.rows.map(part)
+
+    def pullback(self, dz: Float[Array, "n k m"]) -> Float[Array, "p m"]:
+        """Return the parameter gradients of m functions of the logits, from their dz."""
+        return self.rows.sum(lambda chunk, dz: self._pull(self._phi(chunk), dz), dz)
+
+    def hvp(self, v: Float[Array, "p m"]) -> Float[Array, "p m"]:
+        """Return H v, penalty included, without forming H."""
+
+        def part(chunk: Chunk) -> Array:
+            phi = self._phi(chunk)
+            return self._pull(phi, self._curvature_product(chunk, phi, self._push(phi, v)))
+
+        return self.rows.sum(part) + self.head.penalty[:, None] * v
+
+    def hessian(self) -> Float[Array, "p p"]:
+        """Return H = grad^2 F, penalty included. p x p: only where that fits."""
+        xp = array_namespace(self.head.W)
+
+        def part(chunk: Chunk) -> Array:
+            phi = self._phi(chunk)
+            return self._weighted_gram(phi, self._row_curvature(chunk, phi))
+
+        return self.rows.sum(part) + self.head.penalty[:, None] * xp.eye(
+            self.head.n_parameters, dtype=self.head.W.dtype, device=self.head.W.device
+        )
+
+    def gram(self) -> Float[Array, "p p"]:
+        """Return G^T G."""
+
+        def part(chunk: Chunk) -> Array:
+            phi, dz = self._row_gradients(chunk)
+            return self._weighted_gram(phi, dz[:, :, None] * dz[:, None, :])
+
+        return self.rows.sum(part)
+
+    def squared_gradient_norms(self) -> Float[Array, "n"]:
+        """Return ||s_i grad l_i||^2 of each row."""
+
+        def part(chunk: Chunk) -> Array:
+            phi, dz = self._row_gradients(chunk)
+            return (dz**2).sum(axis=1) * ((phi**2).sum(axis=1) + (self.head.b is not None))
+
+        return self.rows.map(part)
+
+    def leverage(self, inverse: Float[Array, "p p"]) -> Float[Array, "n"]:
+        """Return h_i = trace(K_i Phi_i H^-1 Phi_i^T), K_i the row's curvature in its logits.
+
+        For one logit it is k_i phi_i^T H^-1 phi_i. The values sum to the number of parameters
+        that the rows, rather than the penalty, determine. Beyond the paper.
+        """
+
+        def part(chunk: Chunk) -> Array:
+            phi = self._phi(chunk)
+            curvature = self._row_curvature(chunk, phi)
+            hat = self._push(phi, inverse)  # (n, a, p): rows of [Phi, 1] times H^-1
+            k, d = self.head.W.shape
+            h = 0.0
+            for b in range(k):
+                block = hat[:, :, b * self.head.width : (b + 1) * self.head.width]
+                product = (block[:, :, :d] * phi[:, None, :]).sum(axis=2)
+                if self.head.b is not None:
+                    product = product + block[:, :, d]
+                h = h + (curvature[:, :, b] * product).sum(axis=1)
+            return h
+
+        return self.rows.map(part)
+
+    def _phi(self, chunk: Chunk) -> Array:
+        """Return the chunk's features in the head's precision (float64)."""
+        xp, dtype = array_namespace(chunk.X), self.head.W.dtype
+        return chunk.X if chunk.X.dtype == dtype else xp.astype(chunk.X, dtype)
+
+    def _row_gradients(self, chunk: Chunk) -> tuple[Array, Array]:
+        """Return features and s_i dl_i/dz_i: together, the rows of G."""
+        phi = self._phi(chunk)
+        dz = self.loss.logit_gradient(self.head.logits(phi), chunk.y)
+        return phi, dz if chunk.weight is None else chunk.weight[:, None] * dz
+
+    def _curvature_product(self, chunk: Chunk, phi: Array, u: Array) -> Array:
+        """Return s_i d2l_i/dz_i2 times u_i of each row, shape (n, k, m)."""
+        product = self.loss.logit_hvp(self.head.logits(phi), chunk.y, u)
+        return product if chunk.weight is None else chunk.weight[:, None, None] * product
+
+    def _row_curvature(self, chunk: Chunk, phi: Array) -> Array:
+        """Return s_i d2l_i/dz_i2 of each row, shape (n, k, k)."""
+        xp, W = array_namespace(phi), self.head.W
+        identity = xp.eye(W.shape[0], dtype=W.dtype, device=W.device)
+        return self._curvature_product(chunk, phi, identity[None, :, :])
+
+    def _push(self, phi: Array, v: Array) -> Array:
+        """Return the change of each row's logits along m parameter vectors, shape (n, k, m)."""
+        xp = array_namespace(v)
+        k, d = self.head.W.shape
+        W, b = self.head.split(v)
+        stacked = xp.reshape(xp.permute_dims(W, (1, 0, 2)), (d, k * v.shape[1]))
+        dz = xp.reshape(phi @ stacked, (phi.shape[0], k, v.shape[1]))
+        return dz if b is None else dz + b[None, :, :]
+
+    def _pull(self, phi: Array, dz: Array) -> Array:
+        """Return m functions' parameter gradients from their (n, k, m): `_push` transposed."""
+        xp = array_namespace(dz)
+        n, k, m = dz.shape
+        gradient = xp.reshape(dz, (n, k * m)).T @ phi
+        if self.head.b is not None:
+            edge = xp.reshape(xp.sum(dz, axis=0), (k * m, 1))
+            gradient = xp.concat([gradient, edge], axis=1)
+        by_class = xp.permute_dims(xp.reshape(gradient, (k, m, self.head.width)), (0, 2, 1))
+        return xp.reshape(by_class, (self.head.n_parameters, m))
+
+    def _weighted_gram(self, phi: Array, c: Array) -> Array:
+        """Return sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k): H and G^T G."""
+        xp = array_namespace(phi)
+        k, width = self.head.W.shape[0], self.head.width
+        blocks: dict[tuple[int, int], Array] = {}
+        for a in range(k):
+            for b in range(a, k):
+                scaled = phi * c[:, a, b][:, None]
+                block = phi.T @ scaled
+                if self.head.b is not None:
+                    edge = xp.sum(scaled, axis=0)
+                    corner = xp.reshape(xp.sum(c[:, a, b]), (1, 1))
+                    block = xp.concat(
+                        [
+                            xp.concat([block, edge[:, None]], axis=1),
+                            xp.concat([edge[None, :], corner], axis=1),
+                        ],
+                        axis=0,
+                    )
+                blocks[a, b] = blocks[b, a] = block  # each is symmetric by itself
+        if k == 1:
+            return blocks[0, 0]
+        rows = [xp.concat([blocks[a, b] for b in range(k)], axis=1) for a in range(k)]
+        return xp.reshape(xp.concat(rows, axis=0), (k * width, k * width))
