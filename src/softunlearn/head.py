@@ -1,7 +1,7 @@
 """The head: a classifier's last linear layer, the only part of a model that is ever changed.
 
-Logits are z = W phi + b. theta is (W, b) as one vector, class by class: each class's row of W, then
-its b. With that layout theta.reshape(k, d + 1) is a matrix, and a parameter gradient is
+Logits are z = W phi + b. theta is (W, b) as one vector, class by class: each class's row of W,
+then its b. With that layout theta.reshape(k, d + 1) is a matrix, and a parameter gradient is
 dz^T [Phi, 1], reshaped.
 """
 
@@ -87,5 +87,5 @@ class LinearHead:
         return z if self.b is None else z + self.b[None, :]
 
     @property
-    def _xp(self):  # noqa: ANN202 - a module, which has no useful type
+    def _xp(self):
         return array_namespace(self.W)

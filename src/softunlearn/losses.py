@@ -5,7 +5,7 @@ A row has k logits z: one (k = 1, the logistic link, classes 0 and 1) or K (soft
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from array_api_compat import array_namespace
 from jaxtyping import Float, Integer
@@ -13,6 +13,7 @@ from jaxtyping import Float, Integer
 from softunlearn.rows import Array
 
 
+@runtime_checkable
 class RowLoss(Protocol):
     """A loss l(z, y) of each row, twice differentiable and convex in the logits z."""
 
@@ -20,7 +21,9 @@ class RowLoss(Protocol):
         """Return l of each row."""
         ...
 
-    def logit_gradient(self, z: Float[Array, "n k"], y: Integer[Array, "n"]) -> Float[Array, "n k"]:
+    def logit_gradient(
+        self, z: Float[Array, "n k"], y: Integer[Array, "n"]
+    ) -> Float[Array, "n k"]:
         """Return dl/dz of each row."""
         ...
 
@@ -46,7 +49,9 @@ class CrossEntropy:
         log_sum = top[:, 0] + xp.log(xp.sum(xp.exp(z - top), axis=1))
         return log_sum - xp.sum(_one_hot(y, z) * z, axis=1)
 
-    def logit_gradient(self, z: Float[Array, "n k"], y: Integer[Array, "n"]) -> Float[Array, "n k"]:
+    def logit_gradient(
+        self, z: Float[Array, "n k"], y: Integer[Array, "n"]
+    ) -> Float[Array, "n k"]:
         """Return p - Y, Y the observed class as a unit vector."""
         return _link(z) - _one_hot(y, z)
 

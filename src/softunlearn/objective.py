@@ -1,9 +1,9 @@
 """The training objective around a head, as the array operations all three steps are made of.
 
-F(theta) = sum_i s_i l(z_i, y_i) + l2/2 ||W||^2, in the sum convention, with s_i the row's own training
-weight (1 unless the model was trained with others). G is the n x p matrix of per-row gradients
-s_i grad l_i, without the penalty. G is never formed: a row's gradient is dz_i (outer) [phi_i, 1], so
-every product with G or G^T is one with Phi (Eq. 1 and 2).
+F(theta) = sum_i s_i l(z_i, y_i) + l2/2 ||W||^2, in the sum convention, with s_i the row's own
+training weight (1 unless the model was trained with others). G is the n x p matrix of per-row
+gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient is dz_i (outer)
+[phi_i, 1], so every product with G or G^T is one with Phi (Eq. 1 and 2).
 """
 
 from dataclasses import dataclass, field
@@ -39,12 +39,13 @@ class HeadObjective:
 
     def loss_sum(self) -> float:
         """Return F(theta), penalty included."""
+        xp = array_namespace(self.head.W)
 
         def part(chunk: Chunk) -> Array:
             loss = self.loss.value(self.head.logits(self._phi(chunk)), chunk.y)
-            return loss.sum() if chunk.weight is None else (chunk.weight * loss).sum()
+            return xp.sum(loss if chunk.weight is None else chunk.weight * loss)
 
-        penalty = 0.5 * (self.head.penalty * self.head.theta**2).sum()
+        penalty = 0.5 * xp.sum(self.head.penalty * self.head.theta**2)
         return float(self.rows.sum(part) + penalty)
 
     def total_gradient(self) -> Float[Array, "p"]:
@@ -70,7 +71,7 @@ class HeadObjective:
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
-            return (self._push(phi, v) * dz[:, :, None]).sum(axis=1)
+            return array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
 
         return self.rows.map(part)
 
@@ -113,7 +114,8 @@ class HeadObjective:
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
-            return (dz**2).sum(axis=1) * ((phi**2).sum(axis=1) + (self.head.b is not None))
+            xp, intercept = array_namespace(phi), float(self.head.b is not None)
+            return xp.sum(dz**2, axis=1) * (xp.sum(phi**2, axis=1) + intercept)
 
         return self.rows.map(part)
 
@@ -123,19 +125,19 @@ class HeadObjective:
         For one logit it is k_i phi_i^T H^-1 phi_i. The values sum to the number of parameters
         that the rows, rather than the penalty, determine. Beyond the paper.
         """
+        xp, (k, d) = array_namespace(inverse), self.head.W.shape
 
         def part(chunk: Chunk) -> Array:
             phi = self._phi(chunk)
             curvature = self._row_curvature(chunk, phi)
             hat = self._push(phi, inverse)  # (n, a, p): rows of [Phi, 1] times H^-1
-            k, d = self.head.W.shape
-            h = 0.0
+            h = xp.zeros_like(phi[:, 0])
             for b in range(k):
                 block = hat[:, :, b * self.head.width : (b + 1) * self.head.width]
-                product = (block[:, :, :d] * phi[:, None, :]).sum(axis=2)
+                product = xp.sum(block[:, :, :d] * phi[:, None, :], axis=2)
                 if self.head.b is not None:
                     product = product + block[:, :, d]
-                h = h + (curvature[:, :, b] * product).sum(axis=1)
+                h = h + xp.sum(curvature[:, :, b] * product, axis=1)
             return h
 
         return self.rows.map(part)

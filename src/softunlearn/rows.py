@@ -86,7 +86,7 @@ class Rows:
             yield (
                 part,
                 Chunk(
-                    self.X[part, :],
+                    self.X[part, ...],
                     self.y[part],
                     None if self.g is None else self.g[part],
                     None if self.weight is None else self.weight[part],
@@ -101,7 +101,7 @@ class Rows:
         """
         total: Any = None
         for part, chunk in self.chunks():
-            value = function(chunk, *(array[part] for array in aligned))
+            value = function(chunk, *(array[part, ...] for array in aligned))
             if total is None:
                 total = value
             elif isinstance(value, tuple):
@@ -112,7 +112,9 @@ class Rows:
 
     def map(self, function: Callable[..., Array], *aligned: Array) -> Array:
         """Return `function(chunk, *parts of aligned)` of all chunks, one below the other."""
-        parts = [function(chunk, *(a[part] for a in aligned)) for part, chunk in self.chunks()]
+        parts = [
+            function(chunk, *(a[part, ...] for a in aligned)) for part, chunk in self.chunks()
+        ]
         return array_namespace(parts[0]).concat(parts, axis=0)
 
 

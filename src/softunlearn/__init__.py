@@ -1,0 +1,66 @@
+"""Correct a trained classifier's bias or brittleness by soft-weighted unlearning.
+
+    import softunlearn as su
+
+    c = su.correct(model, train=(X, y), validation=(Xv, yv, gv), test=(Xt, yt, gt))
+    c.status, c.message, c.model, c.weights, c.before.test, c.after.test
+
+The names below, in the order of the method, are the public interface.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from softunlearn import attacks, metrics, weights
+from softunlearn.correct import Correction, correct, influence_scores
+from softunlearn.exceptions import (
+    DataUnavailableError,
+    FileError,
+    InputError,
+    ModelError,
+    SingularCurvatureError,
+    SoftUnlearnError,
+    SoftUnlearnWarning,
+    Status,
+)
+from softunlearn.metrics import Target
+from softunlearn.path import Select
+from softunlearn.rows import Rows
+
+if TYPE_CHECKING:
+    from softunlearn import datasets
+    from softunlearn.saving import load
+
+__version__ = "0.1.0"
+
+__all__ = [  # noqa: RUF022 - the order of the method
+    "correct",
+    "Correction",
+    "Select",
+    "Status",
+    "Rows",
+    "Target",
+    "influence_scores",
+    "metrics",
+    "attacks",
+    "weights",
+    "datasets",
+    "load",
+    "SoftUnlearnError",
+    "InputError",
+    "ModelError",
+    "FileError",
+    "DataUnavailableError",
+    "SingularCurvatureError",
+    "SoftUnlearnWarning",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use what needs more than the core does."""
+    if name == "datasets":
+        return import_module("softunlearn.datasets")
+    if name == "load":
+        return import_module("softunlearn.saving").load
+    raise AttributeError(f"module 'softunlearn' has no attribute {name!r}")

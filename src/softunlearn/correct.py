@@ -1,0 +1,508 @@
+"""Algorithm 1 as one function: influence, weights, correction, and the evidence.
+
+    step 1   how much every training row helps or harms target and utility     influence.py
+    step 2   the weights that lower the target at no predicted cost            weights/
+    step 3   the head under those weights, at each point of a frontier         unlearning/, path.py
+
+A model whose metric is not above `only_above` is returned as it is. Rows are used for one thing
+each: training rows carry the weights, validation rows decide, test rows are only reported on.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from softunlearn.attacks import Attack, Boundary
+from softunlearn.curvature import Cholesky, CurvatureSolver
+from softunlearn.evaluation import Evaluator, Figures
+from softunlearn.exceptions import Status
+from softunlearn.head import LinearHead
+from softunlearn.influence import Influence, influence, leverage, stationarity
+from softunlearn.metrics import (
+    DemographicParity,
+    EqualizedOdds,
+    EqualOpportunity,
+    LogLoss,
+    Metric,
+    Target,
+)
+from softunlearn.metrics.gaps import positive_class
+from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.objective import HeadObjective
+from softunlearn.path import RULES, Choice, Frontier, Rule, walk
+from softunlearn.rows import Rows, as_rows
+from softunlearn.unlearning import ALGORITHMS, Unlearner
+from softunlearn.weights import SCHEMES, Conditions, Problem, Weights, WeightScheme, conditions
+
+METRICS: dict[str, Metric | Attack] = {
+    "demographic_parity": DemographicParity(),
+    "equal_opportunity": EqualOpportunity(),
+    "equalized_odds": EqualizedOdds(),
+    "adversarial_loss": Boundary(),
+}
+"""The targets that a string names."""
+
+NOT_AT_OPTIMUM = 1e-2
+"""Relative gradient norm above which the result says that training had not converged."""
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The figures of one head on training, validation and, where given, test rows."""
+
+    train: Figures
+    validation: Figures
+    test: Figures | None
+
+    def items(self) -> Iterator[tuple[str, Figures]]:
+        """Yield name and figures of the splits that there are."""
+        for name in ("train", "validation", "test"):
+            if (figures := getattr(self, name)) is not None:
+                yield name, figures
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """What `correct` did, and what it is based on.
+
+    Parameters
+    ----------
+    model : object
+        The corrected model, a copy of the type that came in; a plain copy where nothing was
+        corrected.
+    weights : ndarray of shape (n,)
+        eps: the training rows' weight changes at the chosen point.
+    status : Status
+    message : str
+        What happened, in words to act on.
+    influence : Influence
+        Of every training row.
+    frontier : Frontier
+        All points walked, the original model first.
+    chosen : int
+        Which of them `model` is.
+    before, after : Splits
+        Figures of the original and the corrected model.
+    target : str
+        Name of the metric.
+    conditions : Conditions
+        Theorem 1's, as measured.
+    stationarity : float
+        Relative gradient norm of the training objective; 0: trained to its optimum.
+    timings : dict of str to float
+        Seconds each step took.
+    """
+
+    model: Any
+    weights: np.ndarray
+    status: Status
+    message: str
+    influence: Influence
+    frontier: Frontier
+    chosen: int
+    before: Splits
+    after: Splits
+    target: str
+    conditions: Conditions
+    stationarity: float
+    timings: dict[str, float]
+    session: "Session"
+
+    def at(self, index: int) -> "Correction":
+        """Return the same correction with point `index` of the frontier chosen.
+
+        Raises
+        ------
+        IndexError
+            There is no such point.
+        """
+        if not -len(self.frontier) <= index < len(self.frontier):
+            raise IndexError(
+                f"`index` must be from 0 to {len(self.frontier) - 1}, the frontier's points, "
+                f"got {index}."
+            )
+        index %= len(self.frontier)
+        message = "The original model." if index == 0 else f"Point {index}, chosen by the caller."
+        status = Status.CORRECTED if index else Status.NOTHING_TO_CORRECT
+        return _outcome(self, Choice(index, status, message))
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report, one self-contained page.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written.
+        """
+        from softunlearn.report import write_report  # loads matplotlib and jinja2
+
+        write_report(self, path)
+
+    def save(self, directory: str | Path) -> None:
+        """Write model, weights, figures and report into a folder; see `softunlearn.load`.
+
+        Raises
+        ------
+        FileError
+            The folder cannot be written, or holds something else.
+        """
+        from softunlearn.saving import save  # loads pyarrow and skops
+
+        save(self, directory)
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """What a correction was made from; kept to evaluate other points and to explain it."""
+
+    adapter: ModelAdapter
+    rows: dict[str, Rows]
+    given: dict[str, Rows]
+    evaluator: Evaluator
+    problem: Problem
+    scheme: WeightScheme
+    algorithm: Unlearner
+
+
+def correct(
+    model: Any,
+    *,
+    train: Any,
+    validation: Any,
+    test: Any = None,
+    metric: str | Metric | Attack | Target = "demographic_parity",
+    algorithm: str | Unlearner = "influence",
+    scheme: str | WeightScheme = "soft",
+    only_above: float = 0.0,
+    select: str | Rule = "no_utility_loss",
+    curvature: CurvatureSolver | None = None,
+    random_state: int = 0,
+    progress: Progress | None = None,
+) -> Correction:
+    """Correct a trained classifier by re-weighting its training rows, without retraining it.
+
+    Parameters
+    ----------
+    model : estimator
+        A trained model with a linear head; it is not changed.
+    train : Rows or tuple (X, y)
+        The rows that the model was trained on. They need no group.
+    validation : Rows or tuple (X, y, g)
+        Rows that decide: the metric and utility are measured here. Groups `g` are needed for a
+        fairness metric, and here only.
+    test : Rows or tuple (X, y, g), optional
+        Rows that are reported on and play no other part.
+    metric : str, Metric, Attack or Target, default="demographic_parity"
+        What to bring down: "demographic_parity", "equal_opportunity", "equalized_odds",
+        "adversarial_loss"; a metric; an attack, for the mean log loss under it; or a metric on
+        rows of its own.
+    algorithm : str or Unlearner, default="influence"
+        How the head is corrected: "influence" is Eq. 8.
+    scheme : str or WeightScheme, default="soft"
+        How the weights are chosen: "soft" (Eq. 7), "hard" (remove or keep), or an object.
+    only_above : float, default=0.0
+        Correct only where the validation metric is larger than this (Algorithm 1's threshold).
+    select : str or rule, default="no_utility_loss"
+        Which point of the frontier becomes the model: the best metric at no more than 0.002 of
+        validation accuracy, "full" for the whole step, or `Select(...)`.
+    curvature : CurvatureSolver, optional
+        How the Hessian is solved with. Default: `Cholesky()`.
+    random_state : int, default=0
+        Seed of algorithms that draw random numbers.
+    progress : callable, optional
+        Called with what is being done and the part of it that is done, 0 to 1.
+
+    Returns
+    -------
+    Correction
+
+    Raises
+    ------
+    ModelError
+        The model has no linear head.
+    InputError
+        Some rows cannot be used; the message says which and why.
+    ValueError
+        An option is unknown.
+
+    References
+    ----------
+    Algorithm 1.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> data = su.datasets.load("census", n_rows=4000)
+    >>> model = LogisticRegression().fit(data.train.X, data.train.y)
+    >>> c = su.correct(model, train=data.train, validation=data.validation, test=data.test)
+    >>> c.status
+    <Status.CORRECTED: 'CORRECTED'>
+    >>> gap = "demographic_parity"
+    >>> c.after.test.gaps[gap].probabilities < c.before.test.gaps[gap].probabilities
+    True
+    """
+    algorithm_ = _named(algorithm, ALGORITHMS, "algorithm")
+    scheme_ = _named(scheme, SCHEMES, "scheme")
+    rule = _named(select, RULES, "select")
+    metric_ = _named(metric, METRICS, "metric")
+    if np.isnan(only_above):
+        raise ValueError("`only_above` must be a number, got NaN.")
+    report, clock = progress or (lambda what, part: None), _Clock()
+
+    with clock("reading rows"):
+        report("reading rows", 0.0)
+        given = {"train": as_rows(train, "train"), "validation": as_rows(validation, "validation")}
+        if test is not None:
+            given["test"] = as_rows(test, "test")
+        adapter = adapt(model)
+        head = adapter.head(len(given["train"]))
+        encoder = Encoder(adapter, head).with_groups_of(given["validation"])
+        fair = not isinstance(metric_, Attack | Target) and metric_.needs_groups
+        rows = {
+            name: encoder.encode(
+                part, name, groups=fair and name == "validation", train=name == "train"
+            )
+            for name, part in given.items()
+        }
+        attack = metric_ if isinstance(metric_, Attack) else Boundary()
+        target = _target(metric_, encoder, rows["validation"])
+        evaluator = Evaluator(head, attack, _positive(metric_, head), encoder.groups)
+
+    with clock("step 1: influence"):
+        report("step 1: influence", 0.0)
+        objective = HeadObjective(head, rows["train"])
+        factored = (curvature or Cholesky()).factor(objective)
+        utility = Target(LogLoss(), rows["validation"])
+        gradients = np.stack([target.gradient(head), utility.gradient(head)], axis=1)
+        scores, residual = influence(objective, factored, gradients)
+
+    problem = Problem(scores[:, 0], scores[:, 1], budget=float(target.value(head)))
+    with clock("step 2: weights"):
+        weights = scheme_.solve(problem)
+
+    with clock("step 3: correction"):
+        to_correct = problem.budget > only_above and bool((weights.eps != 0).any())
+        frontier = walk(
+            objective,
+            factored,
+            problem,
+            scheme=scheme_,
+            algorithm=algorithm_,
+            target=target,
+            validation=rows["validation"],
+            seed=random_state,
+            **({} if to_correct else {"steps": ()}),
+            progress=report,
+        )
+        choice = (
+            rule.choose(frontier) if to_correct else _nothing(problem.budget, only_above, weights)
+        )
+
+    with clock("diagnostics"):
+        report("diagnostics", 0.0)
+        influences = Influence(scores[:, 0], scores[:, 1], leverage(objective, factored), residual)
+        theorem = conditions(objective, factored, gradients[:, 0], gradients[:, 1])
+        gradient_norm = stationarity(objective)
+
+    with clock("evaluation"):
+        report("evaluation", 0.0)
+        before = _evaluate(evaluator, head, rows)
+    unchosen = Correction(
+        model=model,
+        weights=np.zeros(len(given["train"])),
+        status=Status.NOTHING_TO_CORRECT,
+        message="",
+        influence=influences,
+        frontier=frontier,
+        chosen=0,
+        before=before,
+        after=before,
+        target=_name(metric),
+        conditions=theorem,
+        stationarity=gradient_norm,
+        timings=clock.seconds,
+        session=Session(adapter, rows, given, evaluator, problem, scheme_, algorithm_),
+    )
+    return _outcome(unchosen, choice)
+
+
+def influence_scores(
+    model: Any,
+    train: Any,
+    targets: Target | Sequence[Target],
+    *,
+    curvature: CurvatureSolver | None = None,
+) -> np.ndarray:
+    """Return the influence of every training row on each target, step 1 alone.
+
+    Parameters
+    ----------
+    model : estimator
+        A trained model with a linear head; it is not changed.
+    train : Rows or tuple (X, y)
+        The rows that the model was trained on.
+    targets : Target or sequence of m Target
+        Metrics, each on rows of its own, as the model takes them.
+    curvature : CurvatureSolver, optional
+        How the Hessian is solved with. Default: `Cholesky()`.
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+        Predicted change of each metric when the row is removed, in the metric's own unit;
+        negative: the row harms.
+
+    Raises
+    ------
+    ModelError, InputError
+        As `correct`.
+
+    References
+    ----------
+    Eq. 3 to 5 at eps = -1.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> data = su.datasets.load("census", n_rows=500)
+    >>> model = LogisticRegression().fit(data.train.X, data.train.y)
+    >>> target = su.Target(su.metrics.DemographicParity(), data.validation)
+    >>> su.influence_scores(model, data.train, [target]).shape
+    (300, 1)
+    """
+    given = as_rows(train, "train")
+    adapter = adapt(model)
+    head = adapter.head(len(given))
+    encoder = Encoder(adapter, head)
+    objective = HeadObjective(head, encoder.encode(given, "train", train=True))
+    targets = [targets] if isinstance(targets, Target) else list(targets)
+    encoded = [
+        _encode_target(encoder, target, f"targets[{i}]") for i, target in enumerate(targets)
+    ]
+    gradients = np.stack([target.gradient(head) for target in encoded], axis=1)
+    return influence(objective, (curvature or Cholesky()).factor(objective), gradients)[0]
+
+
+def _encode_target(encoder: Encoder, target: Target, name: str) -> Target:
+    """Return a user's target on the head's inputs."""
+    rows = as_rows(target.rows, name)
+    needed = target.metric.needs_groups
+    encoded = encoder.with_groups_of(rows).encode(rows, name, groups=needed)
+    return replace(target, rows=encoded)
+
+
+def _target(metric: Metric | Attack | Target, encoder: Encoder, validation: Rows) -> Target:
+    """Return what is to be brought down, on the head's inputs."""
+    if isinstance(metric, Target):
+        return _encode_target(encoder, metric, "metric.rows")
+    if isinstance(metric, Attack):
+        perturbed = metric.perturb(encoder.head, validation.X)
+        return Target(LogLoss("mean"), validation.with_features(perturbed))
+    return Target(metric, validation)
+
+
+def _positive(metric: Metric | Attack | Target, head: LinearHead) -> int | None:
+    """Return the class whose rates are reported; None for several classes and none named."""
+    named = getattr(metric.metric if isinstance(metric, Target) else metric, "positive", None)
+    if named is None and len(head.classes) > 2:
+        return None
+    return positive_class(named, np.zeros((1, head.W.shape[0])))
+
+
+def _nothing(metric: float, only_above: float, weights: Weights) -> Choice:
+    """Return the unchanged model, and why."""
+    if metric > only_above:
+        return Choice(0, weights.status, weights.message)
+    return Choice(
+        0,
+        Status.NOTHING_TO_CORRECT,
+        f"The metric is {metric:.4g} on validation rows, not above {only_above:g}; "
+        "the model is unchanged.",
+    )
+
+
+def _outcome(correction: Correction, choice: Choice) -> Correction:
+    """Return the correction with a point of its frontier chosen: its model, weights, figures."""
+    session = correction.session
+    point = correction.frontier[choice.index]
+    unchanged = choice.index == 0
+    solved = session.scheme.solve(session.problem.with_budget(point.step * session.problem.budget))
+    model = correction.session.adapter.with_head(point.head)
+    start = time.perf_counter()
+    after = (
+        correction.before if unchanged else _evaluate(session.evaluator, point.head, session.rows)
+    )
+    spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - start
+    return replace(
+        correction,
+        model=model,
+        weights=np.zeros_like(correction.weights) if unchanged else np.asarray(solved.eps),
+        status=choice.status,
+        message=_message(correction, choice),
+        chosen=choice.index,
+        after=after,
+        timings={**correction.timings, "evaluation": spent},
+    )
+
+
+def _message(correction: Correction, choice: Choice) -> str:
+    """Return the choice's message, with what else the reader must know."""
+    notes = [choice.message]
+    if correction.stationarity > NOT_AT_OPTIMUM:
+        notes.append(
+            "The model was not at the optimum of its training loss (relative gradient "
+            f"{correction.stationarity:.2g}), so influences are less exact; train it longer."
+        )
+    if correction.conditions.damping > 0:
+        notes.append(
+            f"The Hessian was singular, and {correction.conditions.damping:.0e} of its diagonal "
+            "was added."
+        )
+    return " ".join(notes)
+
+
+def _evaluate(evaluator: Evaluator, head: LinearHead, rows: dict[str, Rows]) -> Splits:
+    figures = {name: evaluator.evaluate(head, part) for name, part in rows.items()}
+    return Splits(figures["train"], figures["validation"], figures.get("test"))
+
+
+def _named(value: Any, names: dict[str, Any], argument: str) -> Any:
+    """Return the object that a string names, or the object itself."""
+    if not isinstance(value, str):
+        return value
+    if value in names:
+        return copy.copy(names[value])
+    raise ValueError(
+        f"`{argument}` must be one of {', '.join(map(repr, names))} or an object, got {value!r}."
+    )
+
+
+def _name(metric: Any) -> str:
+    if isinstance(metric, str):
+        return metric
+    return type(metric.metric if isinstance(metric, Target) else metric).__name__
+
+
+class _Clock:
+    """Seconds spent in each named part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = time.perf_counter() - start

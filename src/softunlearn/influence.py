@@ -1,0 +1,62 @@
+"""Step 1: how much every training row helps or harms each target (Eq. 3 to 5).
+
+For a metric f with parameter gradient v, one solve s = H^-1 v gives all rows' influences a_i =
+s . grad l_i in one pass: a_i > 0 means that removing row i raises f. Under weight changes eps
+the predicted change of f is -a . eps.
+"""
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+from jaxtyping import Float
+
+from softunlearn.curvature.solver import Curvature
+from softunlearn.objective import HeadObjective
+from softunlearn.rows import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """What the training rows do to the model, one value a row.
+
+    Parameters
+    ----------
+    target : array of shape (n,)
+        Predicted change of the target metric when the row is removed; negative: the row harms.
+    utility : array of shape (n,)
+        The same of the validation log loss, summed.
+    leverage : array of shape (n,)
+        How far the row pulls the fit towards itself. Near 1 the first-order picture of a removal
+        is too small, by a factor 1 / (1 - leverage).
+    residual : float
+        Largest relative residual of the solves behind the influences.
+    """
+
+    target: Float[Array, "n"]
+    utility: Float[Array, "n"]
+    leverage: Float[Array, "n"]
+    residual: float
+
+
+def influence(
+    objective: HeadObjective, curvature: Curvature, gradients: Float[Array, "p m"]
+) -> tuple[Float[Array, "n m"], float]:
+    """Return a = G H^-1 v of m metrics' gradients v, and the solves' relative residual."""
+    solution = curvature.solve(gradients)
+    return objective.row_products(solution.x), solution.residual
+
+
+def leverage(objective: HeadObjective, curvature: Curvature) -> Float[Array, "n"]:
+    """Return h_i, between 0 and the number of logits; see `HeadObjective.leverage`."""
+    return objective.leverage(curvature.inverse())
+
+
+def stationarity(objective: HeadObjective) -> float:
+    """Return ||grad F|| / sqrt(sum_i ||grad l_i||^2): 0 at an optimum, about 1 for no fit at all.
+
+    The denominator is what n gradients of random sign would add up to.
+    """
+    xp = array_namespace(objective.head.W)
+    scale = xp.sqrt(xp.sum(objective.squared_gradient_norms()))
+    norm = xp.sqrt(xp.sum(objective.total_gradient() ** 2))
+    return float(norm / scale) if float(scale) > 0 else 0.0

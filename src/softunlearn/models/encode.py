@@ -1,0 +1,207 @@
+"""From the user's rows to the head's: features, class codes and group codes, checked once.
+
+The public edge. Whatever is wrong with a set of rows is found here, all of it, and said in one
+line each; behind it every array is trusted.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from softunlearn.exceptions import InputError, ModelError
+from softunlearn.head import LinearHead
+from softunlearn.models.adapter import ModelAdapter
+from softunlearn.rows import Rows, take
+
+AGREEMENT = 1e-4
+"""Largest difference, relative to their size, between the head's logits and the model's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Turns rows as the user has them into rows as the head sees them.
+
+    Parameters
+    ----------
+    adapter : ModelAdapter
+    head : LinearHead
+        The adapter's head.
+    groups : tuple of str
+        The group names, in the order of their codes; () until they are known.
+    """
+
+    adapter: ModelAdapter
+    head: LinearHead
+    groups: tuple[str, ...] = ()
+
+    def with_groups_of(self, rows: Rows) -> "Encoder":
+        """Return the encoder that knows the groups of these rows, in sorted order."""
+        if rows.g is None:
+            return self
+        g = rows_array(rows.g)
+        return replace(
+            self, groups=tuple(sorted({str(name) for name in g[~_missing(g)].tolist()}))
+        )
+
+    def encode(self, rows: Rows, name: str, *, groups: bool = False, train: bool = False) -> Rows:
+        """Return features, codes and weights.
+
+        Parameters
+        ----------
+        rows : Rows
+        name : str
+            What the caller calls these rows; used in messages.
+        groups : bool, default=False
+            Whether a group of every row is needed.
+        train : bool, default=False
+            Whether these are training rows: then the weights by class are those of training.
+
+        Raises
+        ------
+        InputError
+            With one line for each thing that is wrong with the rows.
+        ModelError
+            The model's logits are not those of its head.
+        """
+        problems: list[str] = []
+        n = len(rows)
+        if n == 0:
+            raise InputError(f"`{name}` has no rows; give some.")
+        for part, values in (("y", rows.y), ("g", rows.g), ("weight", rows.weight)):
+            if values is not None and len(values) != n:
+                problems.append(
+                    f"`{name}`: {part} has {len(values):,} entries and X has {n:,} rows; "
+                    "give one entry a row."
+                )
+        y = self._labels(rows.y, name, problems)
+        g = self._groups(rows.g, name, problems, needed=groups)
+        weight = _weights(rows.weight, name, problems)
+        phi = self._features(rows.X, name, problems)
+        if problems:
+            raise InputError(problems)
+        self._check_logits(rows.X, phi)
+        if train:
+            by_class = self.adapter.class_weight(np.asarray(self.head.classes)[y])
+            if by_class is not None:
+                weight = by_class if weight is None else weight * by_class
+        return Rows(phi, y, g, weight, self.adapter.feature_names() or rows.feature_names)
+
+    def _labels(self, values: Any, name: str, problems: list[str]) -> np.ndarray:
+        y = rows_array(values)
+        if y.ndim != 1:
+            problems.append(f"`{name}`: y must be one column of labels, got shape {y.shape}.")
+            return np.zeros(len(y), dtype=np.int64)
+        codes = _codes(y.tolist(), self.head.classes)
+        if (unknown := codes < 0).any():
+            first = int(unknown.argmax())
+            known = ", ".join(repr(c) for c in self.head.classes[:6])
+            problems.append(
+                f"`{name}`: {int(unknown.sum()):,} labels are unknown to the model, the first "
+                f"is {y.tolist()[first]!r} in row {first}; it knows {known}."
+            )
+        elif len(np.unique(codes)) < 2:
+            problems.append(
+                f"`{name}`: all labels are {y.tolist()[0]!r}; give rows of at least two classes."
+            )
+        return codes
+
+    def _groups(
+        self, values: Any, name: str, problems: list[str], *, needed: bool
+    ) -> np.ndarray | None:
+        if values is None:
+            if needed:
+                problems.append(
+                    f"`{name}` has no groups, and the metric compares groups: give (X, y, g)."
+                )
+            return None
+        g = rows_array(values)
+        if g.ndim != 1:
+            problems.append(f"`{name}`: g must be one column of groups, got shape {g.shape}.")
+            return None
+        if (missing := _missing(g)).any():
+            problems.append(
+                f"`{name}`: {int(missing.sum()):,} rows have no group, the first is row "
+                f"{int(missing.argmax())}; drop them or give them a group of their own."
+            )
+            return None
+        names = [str(value) for value in g.tolist()]
+        codes = _codes(names, self.groups)
+        if (unknown := codes < 0).any():
+            problems.append(
+                f"`{name}`: group {names[int(unknown.argmax())]!r} does not occur in the "
+                f"validation rows, which have {', '.join(map(repr, self.groups[:6]))}."
+            )
+        elif len(np.unique(codes)) < 2 and needed:
+            problems.append(
+                f"`{name}`: all rows are of group {names[0]!r}; a gap needs at least two groups."
+            )
+        return codes
+
+    def _features(self, X: Any, name: str, problems: list[str]) -> np.ndarray:
+        try:
+            phi = self.adapter.features(X)
+        except InputError as error:
+            problems.extend(f"`{name}`: {line.rstrip('.')}." for line in error.problems)
+            return np.zeros((0, 0))
+        finite = np.isfinite(phi)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            names = self.adapter.feature_names()
+            where = f"{names[column]!r}" if names else f"{column}"
+            kind = "missing (NaN)" if np.isnan(phi[row, column]) else "infinite"
+            problems.append(
+                f"`{name}`: feature {where} is {kind} in row {row}, and "
+                f"{int((~finite).any(axis=1).sum()):,} rows have such values; "
+                "fill them in or drop the rows."
+            )
+        return phi
+
+    def _check_logits(self, X: Any, phi: np.ndarray) -> None:
+        some = np.arange(min(50, len(phi)))
+        ours = self.head.logits(phi[some].astype(np.float64))
+        theirs = self.adapter.logits(take(X, some))
+        scale = 1.0 + np.abs(theirs).max()
+        if ours.shape != theirs.shape or np.abs(ours - theirs).max() > AGREEMENT * scale:
+            raise ModelError(
+                "The model's own predictions are not those of its last linear layer, so "
+                "correcting that layer would not correct the model."
+            )
+
+
+def rows_array(values: Any) -> np.ndarray:
+    """Return labels or groups as a NumPy array; tensors come from their device."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def _codes(values: list[Any], known: tuple) -> np.ndarray:
+    """Return each value's position among the known ones, -1 where it is none of them."""
+    position = {value: i for i, value in enumerate(known)}
+    return np.fromiter((position.get(v, -1) for v in values), dtype=np.int64, count=len(values))
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    """Return where an entry is None, NaN, or a dataframe library's own missing value."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind != "O":
+        return np.zeros(len(values), dtype=bool)
+    names = ("NoneType", "NAType", "NaTType")
+    return np.array(
+        [type(v).__name__ in names or (isinstance(v, float) and v != v) for v in values]
+    )
+
+
+def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:
+    if values is None:
+        return None
+    try:
+        weight = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        problems.append(f"`{name}`: weight must be numbers, got {type(values).__name__}.")
+        return None
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+        problems.append(f"`{name}`: weight must be finite, at least 0, and not 0 everywhere.")
+    return weight

@@ -1,0 +1,104 @@
+"""Soft weights in closed form (Eq. 7, with its conditions).
+
+Stationarity gives eps = ((1 - mu) a + nu u) / (2 lam). Whether the utility constraint binds
+depends on the sign of C = a . u alone, and it turns a into the direction r that costs no
+utility:
+
+    r = a               if C >= 0                r = a - C/U u        if C < 0       (U = u . u)
+
+The budget then decides the length: eps = min(1 / (2 lam), delta / r.r) r, since a . r = r . r.
+The four cases of Eq. 7 are the two answers to "does the budget bind?" for each of the two r.
+"""
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from softunlearn.exceptions import Status
+from softunlearn.rows import Array
+from softunlearn.weights.problem import Problem, Weights
+
+OPPOSED = 1e-10
+"""||r|| below this fraction of ||a|| is rounding: a and u are opposed."""
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """The exact solution of the quadratic programme, in a few passes over a and u.
+
+    Parameters
+    ----------
+    lam : float, default=0.0
+        Penalty on ||eps||^2. In the limit 0, the default, the budget always binds (cases 2 and 4)
+        and there is nothing to tune.
+
+    References
+    ----------
+    Eq. 7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> problem = Problem(np.array([3.0, 4.0]), np.array([1.0, 0.0]), budget=5.0)
+    >>> weights = ClosedForm().solve(problem)
+    >>> weights.eps, weights.case
+    (array([0.6, 0.8]), 2)
+    """
+
+    lam: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lam < float("inf"):
+            raise ValueError(f"`lam` must be at least 0 and finite, got {self.lam}.")
+
+    def solve(self, problem: Problem) -> Weights:
+        """Return the weights. eps = 0 where a = 0, delta = 0, or a and u are opposed."""
+        xp = array_namespace(problem.target, problem.utility)
+        # in units of their largest entries no square overflows or vanishes
+        a_unit, u_unit = _largest(problem.target), _largest(problem.utility)
+        a, u = problem.target / (a_unit or 1.0), problem.utility / (u_unit or 1.0)
+        A, C = float(xp.sum(a * a)), float(xp.sum(a * u))
+        if A == 0.0 or problem.budget == 0.0:
+            return _none(
+                problem,
+                Status.NOTHING_TO_CORRECT,
+                "No row has any influence on the target."
+                if A == 0.0
+                else "The metric is already zero.",
+            )
+        costs = C < 0
+        nu = -C / float(xp.sum(u * u)) if costs else 0.0
+        r = a + nu * u if costs else a
+        rr = float(xp.sum(r * r))
+        if rr <= OPPOSED**2 * A:
+            return _none(
+                problem,
+                Status.NO_PARETO_DIRECTION,
+                "Every change that lowers the target raises the validation loss as much: target "
+                "and utility are opposed in every row. Give another metric or more rows.",
+            )
+        delta, two_lam = problem.budget / a_unit, 2 * self.lam / a_unit
+        budget_binds = rr > two_lam * delta  # lam is weighed against a in its own units
+        length = delta / rr if budget_binds else 1 / two_lam
+        eps = length * r
+        one_minus_mu = two_lam * length
+        return Weights(
+            eps,
+            predicted=a_unit * float(xp.sum(a * eps)),
+            utility_gain=u_unit * float(xp.sum(u * eps)),
+            status=Status.CORRECTED,
+            message="The budget is used up." if budget_binds else "lam keeps the weights small.",
+            case=(4 if budget_binds else 3) if costs else (2 if budget_binds else 1),
+            multipliers=(1 - one_minus_mu, one_minus_mu * nu * a_unit / (u_unit or 1.0)),
+        )
+
+
+def _none(problem: Problem, status: Status, message: str) -> Weights:
+    return Weights(
+        array_namespace(problem.target).zeros_like(problem.target), 0.0, 0.0, status, message
+    )
+
+
+def _largest(x: Array) -> float:
+    xp = array_namespace(x)
+    return float(xp.max(xp.abs(x))) if x.shape[0] else 0.0

@@ -1,0 +1,91 @@
+"""When a first-order Pareto improvement exists (Theorem 1, Corollary 2).
+
+Three conditions: the gradients of target and utility are linearly independent, H is positive
+definite, and G has full column rank. They are measured, not assumed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace, to_device
+from jaxtyping import Float
+
+from softunlearn.curvature.solver import Curvature
+from softunlearn.objective import HeadObjective
+from softunlearn.rows import Array
+
+MAX_RANK_PARAMETERS = 3000
+"""Above it the rank of G is not measured: an eigenvalue problem of that size takes a minute."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Theorem 1's conditions, as measured.
+
+    Parameters
+    ----------
+    cosine : float
+        Between the parameter gradients of target and utility; -1 or 1: linearly dependent.
+    condition : float
+        Condition number of the Hessian scaled to a unit diagonal.
+    damping : float
+        What had to be added to the Hessian, as a fraction of its diagonal; 0: positive definite.
+    rank : int or None
+        Of G; None where the head is too wide to measure it.
+    n_parameters : int
+        The rank that the theorem asks for: p, less the directions that a softmax does not see.
+    """
+
+    cosine: float
+    condition: float
+    damping: float
+    rank: int | None
+    n_parameters: int
+
+    @property
+    def independent(self) -> bool:
+        """Return whether condition 1 holds."""
+        return abs(self.cosine) < 1 - 1e-12
+
+    @property
+    def positive_definite(self) -> bool:
+        """Return whether condition 2 holds."""
+        return self.damping == 0.0
+
+    @property
+    def full_rank(self) -> bool | None:
+        """Return whether condition 3 holds; None where it was not measured."""
+        return None if self.rank is None else self.rank >= self.n_parameters
+
+    @property
+    def hold(self) -> bool:
+        """Return whether all conditions that were measured hold."""
+        return self.independent and self.positive_definite and self.full_rank is not False
+
+
+def conditions(
+    objective: HeadObjective,
+    curvature: Curvature,
+    target: Float[Array, "p"],
+    utility: Float[Array, "p"],
+) -> Conditions:
+    """Return Theorem 1's conditions for two metrics' parameter gradients."""
+    xp, head = array_namespace(target), objective.head
+    norms = float(xp.sqrt(xp.sum(target**2) * xp.sum(utility**2)))
+    k = head.W.shape[0]
+    return Conditions(
+        cosine=float(xp.sum(target * utility)) / norms if norms > 0 else 1.0,
+        condition=curvature.condition,
+        damping=curvature.damping,
+        rank=_rank(objective) if head.n_parameters <= MAX_RANK_PARAMETERS else None,
+        n_parameters=head.n_parameters - (head.width if k > 1 else 0),
+    )
+
+
+def _rank(objective: HeadObjective) -> int:
+    """Return rank G from the eigenvalues of G^T G, its columns scaled to length one."""
+    gram = np.asarray(to_device(objective.gram(), "cpu"), dtype=np.float64)
+    length = np.sqrt(np.diag(gram))
+    scale = 1 / np.where(length > 0, length, 1.0)
+    eigenvalues = np.linalg.eigvalsh(scale[:, None] * gram * scale[None, :])
+    return int(np.count_nonzero(eigenvalues > len(gram) * np.finfo(float).eps * eigenvalues[-1]))

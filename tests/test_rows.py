@@ -1,0 +1,30 @@
+import numpy as np
+import pytest
+
+from softunlearn.rows import CHUNK_BYTES, Rows, as_rows
+
+
+def test_chunks_cover_all_rows_in_order_once(rng):
+    rows = Rows(rng.normal(size=(5000, 100)), np.arange(5000), np.arange(5000), np.ones(5000))
+    parts = list(rows.chunks())
+    assert len(parts) > 1
+    assert max(chunk.X.nbytes for _, chunk in parts) <= CHUNK_BYTES
+    np.testing.assert_array_equal(np.concatenate([chunk.y for _, chunk in parts]), rows.y)
+    np.testing.assert_array_equal(rows.map(lambda chunk: chunk.X), rows.X)
+
+
+def test_sum_equals_the_whole_for_arrays_and_tuples(rng):
+    rows, v = Rows(rng.normal(size=(3000, 80)), np.zeros(3000)), rng.normal(size=3000)
+    total, count = rows.sum(lambda chunk, v: (chunk.X.T @ v, len(v)), v)
+    np.testing.assert_allclose(total, rows.X.T @ v, rtol=1e-12, atol=1e-12)
+    assert count == 3000
+
+
+def test_tuples_become_rows_and_anything_else_is_refused():
+    assert as_rows((np.eye(2), [0, 1]), "train").g is None
+    rows = Rows(np.eye(2), [0, 1])
+    assert as_rows(rows, "train") is rows
+    with pytest.raises(TypeError, match=r"`train` must be su.Rows or a tuple .* got a tuple of 4"):
+        as_rows((1, 2, 3, 4), "train")
+    with pytest.raises(TypeError, match="got ndarray"):
+        as_rows(np.eye(2), "train")
