@@ -8,7 +8,6 @@ A model whose metric is not above `only_above` is returned as it is. Rows are us
 each: training rows carry the weights, validation rows decide, test rows are only reported on.
 """
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -55,7 +54,7 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
-class Splits:
+class SplitFigures:
     """The figures of one head on training, validation and, where given, test rows."""
 
     train: Figures
@@ -89,7 +88,7 @@ class Correction:
         All points walked, the original model first.
     chosen : int
         Which of them `model` is.
-    before, after : Splits
+    before, after : SplitFigures
         Figures of the original and the corrected model.
     target : str
         Name of the metric.
@@ -108,8 +107,8 @@ class Correction:
     influence: Influence
     frontier: Frontier
     chosen: int
-    before: Splits
-    after: Splits
+    before: SplitFigures
+    after: SplitFigures
     target: str
     conditions: Conditions
     stationarity: float
@@ -212,7 +211,8 @@ def correct(
         Correct only where the validation metric is larger than this (Algorithm 1's threshold).
     select : str or rule, default="no_utility_loss"
         Which point of the frontier becomes the model: the best metric at no more than 0.002 of
-        validation accuracy, "full" for the whole step, or `Select(...)`.
+        validation accuracy, "full" for the whole step, "none" for an audit that changes
+        nothing, or `Select(...)`.
     curvature : CurvatureSolver, optional
         How the Hessian is solved with. Default: `Cholesky()`.
     random_state : int, default=0
@@ -250,10 +250,10 @@ def correct(
     >>> c.after.test.gaps[gap].probabilities < c.before.test.gaps[gap].probabilities
     True
     """
-    algorithm_ = _named(algorithm, ALGORITHMS, "algorithm")
-    scheme_ = _named(scheme, SCHEMES, "scheme")
-    rule = _named(select, RULES, "select")
-    metric_ = _named(metric, METRICS, "metric")
+    algorithm_ = _named(algorithm, ALGORITHMS, Unlearner, "algorithm")
+    scheme_ = _named(scheme, SCHEMES, WeightScheme, "scheme")
+    rule = _named(select, RULES, Rule, "select")
+    metric_ = _named(metric, METRICS, Metric | Attack | Target, "metric")
     if np.isnan(only_above):
         raise ValueError("`only_above` must be a number, got NaN.")
     report, clock = progress or (lambda what, part: None), _Clock()
@@ -265,7 +265,7 @@ def correct(
             given["test"] = as_rows(test, "test")
         adapter = adapt(model)
         head = adapter.head(len(given["train"]))
-        encoder = Encoder(adapter, head).with_groups_of(given["validation"])
+        encoder = Encoder(adapter, head).with_groups_of(*given.values())
         fair = not isinstance(metric_, Attack | Target) and metric_.needs_groups
         rows = {
             name: encoder.encode(
@@ -471,18 +471,19 @@ def _message(correction: Correction, choice: Choice) -> str:
     return " ".join(notes)
 
 
-def _evaluate(evaluator: Evaluator, head: LinearHead, rows: dict[str, Rows]) -> Splits:
+def _evaluate(evaluator: Evaluator, head: LinearHead, rows: dict[str, Rows]) -> SplitFigures:
     figures = {name: evaluator.evaluate(head, part) for name, part in rows.items()}
-    return Splits(figures["train"], figures["validation"], figures.get("test"))
+    return SplitFigures(figures["train"], figures["validation"], figures.get("test"))
 
 
-def _named(value: Any, names: dict[str, Any], argument: str) -> Any:
+def _named(value: Any, names: dict[str, Any], kind: Any, argument: str) -> Any:
     """Return the object that a string names, or the object itself."""
-    if not isinstance(value, str):
+    if isinstance(value, str) and value in names:
+        return names[value]
+    if isinstance(value, kind) and not isinstance(value, str | type):
         return value
-    if value in names:
-        return copy.copy(names[value])
-    raise ValueError(
+    wrong = ValueError if isinstance(value, str) else TypeError
+    raise wrong(
         f"`{argument}` must be one of {', '.join(map(repr, names))} or an object, got {value!r}."
     )
 

@@ -143,4 +143,6 @@ def as_rows(data: Any, name: str) -> Rows:
 
 def take(values: Any, index: np.ndarray) -> Any:
     """Return the rows `index` of an array, a sparse matrix or a dataframe."""
-    return values.iloc[index] if hasattr(values, "iloc") else values[index]
+    if hasattr(values, "iloc"):
+        return values.iloc[index]
+    return values[index] if hasattr(values, "shape") else [values[i] for i in index]

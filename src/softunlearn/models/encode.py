@@ -28,21 +28,21 @@ class Encoder:
     head : LinearHead
         The adapter's head.
     groups : tuple of str
-        The group names, in the order of their codes; () until they are known.
+        The group names, in the order of their codes; while there are none, groups are dropped.
     """
 
     adapter: ModelAdapter
     head: LinearHead
     groups: tuple[str, ...] = ()
 
-    def with_groups_of(self, rows: Rows) -> "Encoder":
-        """Return the encoder that knows the groups of these rows, in sorted order."""
-        if rows.g is None:
-            return self
-        g = rows_array(rows.g)
-        return replace(
-            self, groups=tuple(sorted({str(name) for name in g[~_missing(g)].tolist()}))
-        )
+    def with_groups_of(self, *sets: Rows) -> "Encoder":
+        """Return the encoder that knows the groups of all these rows, in sorted order."""
+        known: set[str] = set()
+        for rows in sets:
+            if rows.g is not None:
+                g = rows_array(rows.g)
+                known |= {str(name) for name in g[~_missing(g)].tolist()}
+        return replace(self, groups=tuple(sorted(known)))
 
     def encode(self, rows: Rows, name: str, *, groups: bool = False, train: bool = False) -> Rows:
         """Return features, codes and weights.
@@ -109,7 +109,7 @@ class Encoder:
     def _groups(
         self, values: Any, name: str, problems: list[str], *, needed: bool
     ) -> np.ndarray | None:
-        if values is None:
+        if values is None or not self.groups:
             if needed:
                 problems.append(
                     f"`{name}` has no groups, and the metric compares groups: give (X, y, g)."
@@ -125,16 +125,11 @@ class Encoder:
                 f"{int(missing.argmax())}; drop them or give them a group of their own."
             )
             return None
-        names = [str(value) for value in g.tolist()]
-        codes = _codes(names, self.groups)
-        if (unknown := codes < 0).any():
+        codes = _codes([str(value) for value in g.tolist()], self.groups)
+        if needed and len(np.unique(codes)) < 2:
             problems.append(
-                f"`{name}`: group {names[int(unknown.argmax())]!r} does not occur in the "
-                f"validation rows, which have {', '.join(map(repr, self.groups[:6]))}."
-            )
-        elif len(np.unique(codes)) < 2 and needed:
-            problems.append(
-                f"`{name}`: all rows are of group {names[0]!r}; a gap needs at least two groups."
+                f"`{name}`: all rows are of group {self.groups[codes[0]]!r}; "
+                "a gap needs at least two groups."
             )
         return codes
 

@@ -122,14 +122,15 @@ def _final(model: Any) -> Any:
 
 def _refuse_other_links(final: Any) -> None:
     """Raise where the probabilities are not the sigmoid of one logit or the softmax of several."""
-    several = len(final.classes_) > 2
+    n_classes = len(final.classes_)
+    several = n_classes > 2
     one_versus_rest = isinstance(final, SGDClassifier) or (
         getattr(final, "multi_class", None) == "ovr" or final.solver == "liblinear"
     )
     if several and one_versus_rest:
         raise ModelError(
             f"The {type(final).__name__} fits one class against the rest for each of its "
-            f"{len(final.classes_)} classes. Train a LogisticRegression, which fits them "
+            f"{n_classes} classes. Train a LogisticRegression, which fits them "
             "together."
         )
     if not several and getattr(final, "multi_class", None) == "multinomial":

@@ -1,0 +1,276 @@
+"""The commands and their options. What they do is in the library; here it is asked for and shown.
+
+Exit codes: 0 done (also where there was nothing to correct), 2 bad input, 3 the correction that
+was asked for cannot be had.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from softunlearn import datasets
+from softunlearn.cli import screen
+from softunlearn.cli.demo import demo
+from softunlearn.cli.tables import read_rows
+from softunlearn.correct import METRICS, Correction, correct
+from softunlearn.exceptions import SoftUnlearnError, Status
+from softunlearn.models import adapt
+from softunlearn.path import Select
+from softunlearn.saving import check_writable, read_model, save
+from softunlearn.unlearning import ALGORITHMS
+from softunlearn.weights import SCHEMES
+
+BAD_INPUT, NOT_TO_BE_HAD = 2, 3
+
+app = typer.Typer(
+    name="softunlearn",
+    help="Correct a trained classifier's bias or brittleness, and show what it is based on.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+datasets_app = typer.Typer(help="List, fetch and find the data sets.", no_args_is_help=True)
+app.add_typer(datasets_app, name="datasets")
+
+ModelFile = Annotated[
+    Path, typer.Option("--model", help="The trained model: a skops file (skops.io.dump).")
+]
+TrainFile = Annotated[
+    Path, typer.Option("--train", help="The rows it was trained on: .csv or .parquet.")
+]
+ValidationFile = Annotated[
+    Path, typer.Option("--validation", help="Rows that decide: labels and groups are needed.")
+]
+TestFile = Annotated[Path | None, typer.Option("--test", help="Rows that are only reported on.")]
+Label = Annotated[str, typer.Option("--label", help="The column that holds the labels.")]
+Sensitive = Annotated[
+    str | None, typer.Option("--sensitive", help="The column that holds the groups.")
+]
+Metric = Annotated[str, typer.Option("--metric", help="What to bring down: " + ", ".join(METRICS))]
+Positive = Annotated[
+    str | None,
+    typer.Option("--positive", help="The positive class's label. Default: the second of two."),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option("--trust", help="A type in the model file to trust; repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON, nothing else.")]
+
+
+@app.command("correct")
+def correct_command(
+    model: ModelFile,
+    train: TrainFile,
+    validation: ValidationFile,
+    label: Label,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    test: TestFile = None,
+    sensitive: Sensitive = None,
+    metric: Metric = "demographic_parity",
+    positive: Positive = None,
+    algorithm: Annotated[
+        str, typer.Option(help="How the model is corrected: " + ", ".join(ALGORITHMS))
+    ] = "influence",
+    scheme: Annotated[str, typer.Option(help="Weights: " + ", ".join(SCHEMES))] = "soft",
+    select: Annotated[
+        str, typer.Option(help="Which point of the frontier: no_utility_loss or full.")
+    ] = "no_utility_loss",
+    metric_at_most: Annotated[
+        float | None, typer.Option(help="Instead of --select: reach this metric at least cost.")
+    ] = None,
+    utility_loss_at_most: Annotated[
+        float | None, typer.Option(help="Instead of --select: validation accuracy to give up.")
+    ] = None,
+    only_above: Annotated[
+        float, typer.Option(help="Correct only where the metric is larger than this.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of algorithms that draw random numbers.")] = 0,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Correct a model: write model, weights.parquet, metrics.json and report.html to --out."""
+    check_writable(out)
+    rule: Any = _rule(select, metric_at_most, utility_loss_at_most)
+    with screen.progress(quiet=json) as report:
+        given = _read(model, train, validation, test, label, sensitive, metric, positive, trust)
+        correction = correct(
+            **given,
+            algorithm=algorithm,
+            scheme=scheme,
+            select=rule,
+            only_above=only_above,
+            random_state=seed,
+            progress=report,
+        )
+        report("writing files", 1.0)
+        save(correction, out)
+    _show(correction, json)
+    if not json:
+        screen.out.print(
+            f"Written to {out}: model, weights, metrics and report.html", markup=False
+        )
+    raise typer.Exit(_exit_code(correction))
+
+
+@app.command()
+def audit(
+    model: ModelFile,
+    train: TrainFile,
+    validation: ValidationFile,
+    label: Label,
+    sensitive: Sensitive = None,
+    test: TestFile = None,
+    metric: Metric = "demographic_parity",
+    positive: Positive = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="A folder for the report and all rows' influence.")
+    ] = None,
+    trust: Trust = None,
+    json: Json = False,
+) -> None:
+    """Show which training rows harm or help, and what a correction could reach; change nothing."""
+    if out is not None:
+        check_writable(out)
+    with screen.progress(quiet=json) as report:
+        given = _read(model, train, validation, test, label, sensitive, metric, positive, trust)
+        correction = correct(**given, select="none", progress=report)
+        if out is not None:
+            report("writing files", 1.0)
+            save(correction, out, model=False)
+    _show(correction, json)
+    if not json:
+        screen.show_rows(correction)
+        if out is not None:
+            screen.out.print(
+                f"Written to {out}: influences, metrics and report.html", markup=False
+            )
+
+
+@app.command("demo")
+def demo_command(
+    data: Annotated[
+        str | None, typer.Option(help="A data set; default: adult where it can be had, or census.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("softunlearn-demo"),
+    json: Json = False,
+) -> None:
+    """Train a model on real data, correct it, and write a report: the main job in one command."""
+    check_writable(out)
+    with screen.progress(quiet=json) as report:
+        correction, note = demo(data, report)
+        report("writing files", 1.0)
+        save(correction, out)
+    if not json:
+        screen.out.print(note, markup=False)
+    _show(correction, json)
+    if not json:
+        screen.out.print(f"The report: {out / 'report.html'}", markup=False)
+
+
+@datasets_app.command("list")
+def datasets_list() -> None:
+    """List the data sets: rows, label, groups, licence, and whether they are on this machine."""
+    table = screen.Table()
+    for column in ("name", "rows", "positive label", "groups", "licence", "here"):
+        table.add_column(column, justify="right" if column == "rows" else "left")
+    for info in datasets.DATASETS.values():
+        here = "yes" if not info.files or datasets.locate(info.name) is not None else "no"
+        table.add_row(info.name, f"{info.rows:,}", info.label, info.groups, info.licence, here)
+    screen.out.print(table)
+
+
+@datasets_app.command("fetch")
+def datasets_fetch(name: Annotated[str, typer.Argument(help="A name from the list.")]) -> None:
+    """Download a data set from its own site into the cache, where its licence allows it."""
+    with screen.progress(quiet=False) as report:
+        report(f"fetching {name}", 0.0)
+        folder = datasets.fetch(name)
+    screen.out.print(f"{name} is in {folder}", markup=False)
+
+
+@datasets_app.command("where")
+def datasets_where(name: Annotated[str, typer.Argument(help="A name from the list.")]) -> None:
+    """Say where a data set's files are."""
+    folder = datasets.locate(name)
+    if not datasets.DATASETS[name].files:
+        screen.out.print(f"{name} is made by the library; it has no files.", markup=False)
+    elif folder is None:
+        screen.out.print(
+            f"{name} is not here; try: softunlearn datasets fetch {name}", markup=False
+        )
+        raise typer.Exit(NOT_TO_BE_HAD)
+    else:
+        screen.out.print(str(folder), markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; a bad input is one line on standard error."""
+    try:
+        app()
+    except (SoftUnlearnError, ValueError, TypeError) as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            screen.err.print(
+                f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True
+            )
+        sys.exit(BAD_INPUT)
+
+
+def _read(
+    model_file: Path,
+    train: Path,
+    validation: Path,
+    test: Path | None,
+    label: str,
+    sensitive: str | None,
+    metric: str,
+    positive: str | None,
+    trust: list[str] | None,
+) -> dict[str, Any]:
+    """Return `correct`'s arguments from the files."""
+    model = read_model(model_file, trusted=trust or ())
+    adapter = adapt(model)
+
+    def rows(path: Path, need: bool) -> Any:
+        return read_rows(path, model, label=label, sensitive=sensitive, need_sensitive=need)
+
+    given = {
+        "model": model,
+        "train": replace(rows(train, False), g=None),
+        "validation": rows(validation, True),
+        "metric": _metric(metric, positive, [str(c) for c in adapter.head(1).classes]),
+    }
+    return given if test is None else given | {"test": rows(test, True)}
+
+
+def _metric(name: str, positive: str | None, classes: list[str]) -> Any:
+    """Return the metric that is named, with its positive class."""
+    if positive is None or name not in METRICS:
+        return name
+    if positive not in classes:
+        raise ValueError(f"--positive must be one of {', '.join(classes)}, got {positive}.")
+    metric: Any = METRICS[name]
+    return (
+        replace(metric, positive=classes.index(positive)) if hasattr(metric, "positive") else name
+    )
+
+
+def _rule(select: str, metric_at_most: float | None, utility_loss_at_most: float | None) -> Any:
+    if metric_at_most is None and utility_loss_at_most is None:
+        return select
+    return Select(metric_at_most=metric_at_most, utility_loss_at_most=utility_loss_at_most)
+
+
+def _show(correction: Correction, json: bool) -> None:
+    if json:
+        screen.show_json(correction)
+    else:
+        screen.show_correction(correction)
+
+
+def _exit_code(correction: Correction) -> int:
+    done = (Status.CORRECTED, Status.NOTHING_TO_CORRECT)
+    return 0 if correction.status in done else NOT_TO_BE_HAD

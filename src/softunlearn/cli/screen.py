@@ -1,0 +1,108 @@
+"""What the command line shows: progress on standard error, results on standard output."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from softunlearn.correct import Correction
+from softunlearn.evaluation import Figures
+from softunlearn.report import summarise
+
+out, err = Console(), Console(stderr=True)
+
+SHOW_AFTER = 1.0
+"""Seconds of silence before progress is shown."""
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Any]:
+    """Give a callback (what, part done) that shows a bar once the work takes over a second."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+        disable=quiet,
+    )
+    task, start = bar.add_task("", total=1.0), time.monotonic()
+
+    def report(what: str, part: float) -> None:
+        if time.monotonic() - start > SHOW_AFTER:
+            bar.start()  # started already: nothing happens
+        bar.update(task, description=what, completed=part)
+
+    try:
+        yield report
+    finally:
+        bar.stop()
+
+
+def show_json(correction: Correction) -> None:
+    """Print the figures as JSON, and nothing else."""
+    print(json.dumps(summarise(correction), indent=2, allow_nan=False))  # noqa: T201
+
+
+def show_correction(correction: Correction) -> None:
+    """Print what happened: a verdict, and the main figures before and after."""
+    out.print(f"[bold]{correction.status}[/bold]  ", end="")
+    out.print(correction.message, markup=False, highlight=False)
+    table = Table(title="before -> after", title_justify="left")
+    table.add_column("")
+    after = dict(correction.after.items())
+    for name in after:
+        table.add_column(f"{name} rows", justify="right")
+    for label, read in _lines(correction.before.validation):
+        cells = []
+        for name, figures in correction.before.items():
+            before, later = read(figures), read(after[name])
+            cells.append("" if before is None else f"{before:.4f} -> {later:.4f}")
+        table.add_row(label, *cells)
+    out.print(table)
+
+
+def show_rows(correction: Correction, limit: int = 5) -> None:
+    """Print the rows that harm and help the target most."""
+    summary = summarise(correction)
+    for key, title in (("harmful", "Rows that harm most"), ("helpful", "Rows that help most")):
+        table = Table(title=f"{title} ({correction.target})", title_justify="left")
+        for column in ("row", "label", "target influence", "utility influence", "what it is"):
+            table.add_column(column, justify="left" if column == "what it is" else "right")
+        for row in summary["rows"][key][:limit]:
+            features = ", ".join(f"{f['name']}={f['value']}" for f in row["features"][:6])
+            table.add_row(
+                str(row["row"]),
+                str(row["label"]),
+                f"{row['target_influence']:.3g}",
+                f"{row['utility_influence']:.3g}",
+                features,
+            )
+        out.print(table)
+
+
+def _lines(figures: Figures) -> list[tuple[str, Any]]:
+    """Return the table's lines: a name and how its figure is read."""
+
+    def gap(name: str, kind: str) -> Any:
+        return lambda f: getattr(f.gaps[name], kind) if name in f.gaps else None
+
+    lines: list[tuple[str, Any]] = [
+        ("accuracy", lambda f: f.accuracy),
+        ("log loss", lambda f: f.log_loss),
+    ]
+    if figures.gaps:
+        lines += [
+            ("demographic parity gap (probabilities)", gap("demographic_parity", "probabilities")),
+            ("demographic parity gap (labels)", gap("demographic_parity", "labels")),
+            ("equal opportunity gap (log loss)", gap("equal_opportunity", "loss")),
+            ("equal opportunity gap (labels)", gap("equal_opportunity", "labels")),
+            ("equalized odds gap (labels)", gap("equalized_odds", "labels")),
+        ]
+    return [*lines, ("adversarial loss (transfer)", lambda f: f.adversarial_loss)]

@@ -1,0 +1,84 @@
+"""Tables on disk, as rows that a model takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from softunlearn.exceptions import FileError, InputError
+from softunlearn.rows import Rows
+
+READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+
+def read_rows(
+    path: Path, model: Any, *, label: str, sensitive: str | None, need_sensitive: bool
+) -> Rows:
+    """Return a CSV or Parquet table as rows: the model's own columns, the label, the group.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix says what it is; .csv.gz is read too.
+    model : estimator
+        Trained. The columns it was trained on are taken by name where it knows their names.
+    label : str
+        Column of the labels.
+    sensitive : str or None
+        Column of the groups.
+    need_sensitive : bool
+        Whether a table without that column is refused.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read as a table.
+    InputError
+        A column is missing; every missing one is named.
+    """
+    table = _read(path)
+    wanted = _model_columns(model, list(table.columns), label, sensitive, path)
+    missing = [column for column in (label, *wanted) if column not in table.columns]
+    if sensitive is not None and need_sensitive and sensitive not in table.columns:
+        missing.append(sensitive)
+    if missing:
+        named = ", ".join(repr(column) for column in dict.fromkeys(missing))
+        has = ", ".join(repr(column) for column in table.columns[:8])
+        raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
+    g = table[sensitive] if sensitive is not None and sensitive in table.columns else None
+    return Rows(table[wanted], table[label], g)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    name = path.name.removesuffix(".gz")
+    reader = READERS.get(Path(name).suffix.lower())
+    if reader is None:
+        raise FileError(f"{path} is not a table this reads; give a .csv or .parquet file.")
+    if not path.is_file():
+        raise FileError(f"{path} is not a file.")
+    try:
+        return reader(path)
+    except (OSError, ValueError, UnicodeError, pd.errors.ParserError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise FileError(f"{path} cannot be read as a table: {reason}") from error
+
+
+def _model_columns(
+    model: Any, columns: Sequence[str], label: str, sensitive: str | None, path: Path
+) -> list[str]:
+    """Return the columns the model was trained on, in its order."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is not None:
+        return [str(name) for name in names]
+    # trained on an array: all columns but the label, without the groups where that is their number
+    n_features = getattr(model, "n_features_in_", None)
+    features = [column for column in columns if column != label]
+    without_groups = [column for column in features if column != sensitive]
+    for candidate in (features, without_groups):
+        if n_features is None or len(candidate) == n_features:
+            return candidate
+    raise InputError(
+        f"{path} has {len(features)} columns beside the label and the model takes {n_features}; "
+        "train it on a dataframe, so that it knows its columns' names, or drop the others."
+    )

@@ -1,0 +1,204 @@
+"""Files: a correction's folder, and models on disk.
+
+A folder is written beside its place and moved there whole, so a failure leaves what was there
+before. Models are skops files, which hold no code: a type that skops does not trust is loaded
+only if the caller names it. Nothing here ever unpickles.
+"""
+
+import json
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from softunlearn.exceptions import FileError
+from softunlearn.report import summarise, write_report
+
+if TYPE_CHECKING:
+    from softunlearn.correct import Correction
+
+MODEL, WEIGHTS, METRICS, REPORT = "model.skops", "weights.parquet", "metrics.json", "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Saved:
+    """A correction read back from its folder.
+
+    Parameters
+    ----------
+    model : object or None
+        The corrected model; None where step 1 alone was saved.
+    weights : DataFrame
+        One row for each training row: eps, its influences and leverage.
+    metrics : dict
+        The figures, as `metrics.json` holds them.
+    """
+
+    model: Any
+    weights: pd.DataFrame
+    metrics: dict[str, Any]
+
+
+def save(correction: "Correction", directory: str | Path, *, model: bool = True) -> None:
+    """Write a correction's model, weights, figures and report into a folder.
+
+    Parameters
+    ----------
+    correction : Correction
+    directory : str or Path
+        New, empty, or an earlier correction's, which is replaced.
+    model : bool, default=True
+        Whether the model is written; False for step 1 alone.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be written, or holds something else. What was there is still there.
+    """
+    directory = Path(directory)
+    check_writable(directory)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with _moved_into_place(directory) as place:
+            if model:
+                skops.io.dump(correction.model, place / MODEL)
+            weights_table(correction).to_parquet(place / WEIGHTS, index=False)
+            text = json.dumps(summarise(correction), indent=2, allow_nan=False)
+            (place / METRICS).write_text(text + "\n", encoding="utf-8")
+            write_report(correction, place / REPORT)
+    except OSError as error:
+        raise FileError(f"{directory} cannot be written: {error.strerror or error}.") from error
+
+
+def load(directory: str | Path, *, trusted: Sequence[str] = ()) -> Saved:
+    """Read a correction's folder, as `Correction.save` wrote it.
+
+    Parameters
+    ----------
+    directory : str or Path
+    trusted : sequence of str, optional
+        Types that the model may hold beyond those that skops trusts, in full.
+
+    Returns
+    -------
+    Saved
+
+    Raises
+    ------
+    FileError
+        A file is missing, damaged, or holds a type that is not trusted.
+
+    Examples
+    --------
+    >>> import tempfile, softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> data = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression().fit(data.train.X, data.train.y)
+    >>> c = su.correct(model, train=data.train, validation=data.validation)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     c.save(folder)
+    ...     saved = su.load(folder)
+    >>> bool((saved.model.predict(data.test.X) == c.model.predict(data.test.X)).all())
+    True
+    """
+    directory = Path(directory)
+    if not (directory / METRICS).is_file():
+        raise FileError(f"{directory} holds no {METRICS}; give a folder that a correction wrote.")
+    try:
+        metrics = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+        weights = pd.read_parquet(directory / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{directory} cannot be read back: {error}") from error
+    has_model = (directory / MODEL).exists()
+    model = read_model(directory / MODEL, trusted=trusted) if has_model else None
+    return Saved(model, weights, metrics)
+
+
+def weights_table(correction: "Correction") -> pd.DataFrame:
+    """Return one row for each training row: its weight change and what it is based on."""
+    influence = correction.influence
+    return pd.DataFrame(
+        {
+            "row": np.arange(len(correction.weights)),
+            "eps": correction.weights,
+            "target_influence": np.asarray(influence.target),
+            "utility_influence": np.asarray(influence.utility),
+            "leverage": np.asarray(influence.leverage),
+        }
+    )
+
+
+def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
+    """Return the model in a skops file.
+
+    Raises
+    ------
+    FileError
+        There is no such file, it is not a skops file, or it holds types that are not trusted.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"{path} is not a file; give a model written by skops.io.dump.")
+    try:
+        return skops.io.load(path, trusted=list(trusted))
+    except UntrustedTypesFoundException as error:
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+        raise FileError(
+            f"{path} holds types that are not trusted: {', '.join(unknown)}. "
+            "If you know where the file comes from, name each with --trust (trusted= in Python)."
+        ) from error
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(
+            f"{path} is not a skops file, or is damaged; write it anew with skops.io.dump."
+        ) from error
+
+
+def check_writable(directory: str | Path) -> None:
+    """Raise FileError where a correction could not be saved; nothing is written.
+
+    Raises
+    ------
+    FileError
+        The place is a file, holds something else, or its parent cannot be written.
+    """
+    directory = Path(directory)
+    if directory.exists():
+        if not directory.is_dir():
+            raise FileError(f"{directory} is a file; give a folder to write to.")
+        others = sorted({p.name for p in directory.iterdir()} - {MODEL, WEIGHTS, METRICS, REPORT})
+        if others:
+            raise FileError(
+                f"{directory} holds other files ({others[0]}, ...); give a new or empty folder."
+            )
+    parent = next(p for p in directory.absolute().parents if p.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise FileError(f"{directory} cannot be written: {parent} is not a writable folder.")
+
+
+@contextmanager
+def _moved_into_place(directory: Path) -> Iterator[Path]:
+    """Give an empty folder beside `directory`, and put it there if all goes well."""
+    place = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
+    place.mkdir()
+    try:
+        yield place
+        if directory.exists():
+            old = place.with_name(place.name + ".old")
+            directory.rename(old)
+            place.rename(directory)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            place.rename(directory)
+    finally:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(place)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from softunlearn.exceptions import Status
+from softunlearn.head import LinearHead
+from softunlearn.path import RULES, Frontier, Full, Point, Rule, Select, Unchanged
+
+HEAD = LinearHead(np.zeros((1, 1)), None)
+
+
+def frontier(*figures):
+    """Points of (metric, accuracy, log loss)."""
+    return Frontier(tuple(Point(i / 10, *point, 0.0, i, HEAD) for i, point in enumerate(figures)))
+
+
+FALLING = frontier((0.2, 0.850, 0.30), (0.1, 0.849, 0.31), (0.05, 0.846, 0.33), (0.08, 0.80, 0.5))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=str)
+def test_every_rule_explains_its_choice(rule):
+    assert isinstance(rule, Rule)
+    choice = rule.choose(FALLING)
+    assert 0 <= choice.index < len(FALLING)
+    assert choice.message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("rule", "index", "status"),
+    [
+        (Select(), 1, Status.CORRECTED),  # 0.846 costs more than 0.002
+        (Select(utility_loss_at_most=0.004), 2, Status.CORRECTED),
+        (Select(utility_loss_at_most=1.0), 2, Status.CORRECTED),
+        (Select(utility_loss_at_most=0.0), 0, Status.UTILITY_WOULD_SUFFER),
+        (Select(utility="log_loss", utility_loss_at_most=0.02), 1, Status.CORRECTED),
+        (Select(metric_at_most=0.1), 1, Status.CORRECTED),
+        (Select(metric_at_most=0.09), 2, Status.CORRECTED),
+        (Select(metric_at_most=0.01), 2, Status.TARGET_OUT_OF_REACH),
+        (Select(metric_at_most=0.09, utility_loss_at_most=0.002), 1, Status.TARGET_OUT_OF_REACH),
+        (Select(metric_at_most=0.3), 0, Status.NOTHING_TO_CORRECT),
+        (Full(), 3, Status.CORRECTED),
+        (Unchanged(), 0, Status.AUDITED),
+    ],
+    ids=str,
+)
+def test_rules_choose_as_they_say(rule, index, status):
+    choice = rule.choose(FALLING)
+    assert (choice.index, choice.status) == (index, status)
+
+
+@pytest.mark.parametrize("rule", [Select(), Select(utility_loss_at_most=1.0), Full()], ids=str)
+def test_no_rule_takes_a_point_that_is_worse_in_both(rule):
+    worse = frontier((0.2, 0.85, 0.3), (0.3, 0.84, 0.4), (0.25, 0.80, 0.5))
+    choice = rule.choose(worse)
+    assert choice.index == 0
+    assert choice.status is Status.UTILITY_WOULD_SUFFER
+    assert rule.choose(frontier((0.2, 0.85, 0.3))).index == 0
+
+
+def test_full_takes_the_longest_step_that_is_not_worse_in_both():
+    assert Full().choose(frontier((0.2, 0.85, 0.3), (0.1, 0.7, 0.9), (0.3, 0.8, 0.5))).index == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"utility": "speed"}, {"metric_at_most": -1.0}, {"utility_loss_at_most": np.nan}]
+)
+def test_bad_rules_are_refused(options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        Select(**options)
