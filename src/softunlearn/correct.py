@@ -47,8 +47,8 @@ METRICS: dict[str, Metric | Attack] = {
 }
 """The targets that a string names."""
 
-NOT_AT_OPTIMUM = 1e-2
-"""Relative gradient norm above which the result says that training had not converged."""
+NOT_AT_OPTIMUM = 0.01
+"""Drift, as a part of the metric, above which the result says that training had not converged."""
 
 Progress = Callable[[str, float], None]
 
@@ -96,6 +96,9 @@ class Correction:
         Theorem 1's, as measured.
     stationarity : float
         Relative gradient norm of the training objective; 0: trained to its optimum.
+    drift : float
+        Predicted change of the metric if training were merely finished, v . H^-1 grad F with its
+        sign turned; 0 at the optimum.
     timings : dict of str to float
         Seconds each step took.
     """
@@ -112,6 +115,7 @@ class Correction:
     target: str
     conditions: Conditions
     stationarity: float
+    drift: float
     timings: dict[str, float]
     session: "Session"
 
@@ -312,6 +316,8 @@ def correct(
         influences = Influence(scores[:, 0], scores[:, 1], leverage(objective, factored), residual)
         theorem = conditions(objective, factored, gradients[:, 0], gradients[:, 1])
         gradient_norm = stationarity(objective)
+        unfinished = factored.solve(objective.total_gradient()[:, None]).x[:, 0]
+        drift = -float((gradients[:, 0] * unfinished).sum())
 
     with clock("evaluation"):
         report("evaluation", 0.0)
@@ -329,6 +335,7 @@ def correct(
         target=_name(metric),
         conditions=theorem,
         stationarity=gradient_norm,
+        drift=drift,
         timings=clock.seconds,
         session=Session(adapter, rows, given, evaluator, problem, scheme_, algorithm_),
     )
@@ -458,10 +465,10 @@ def _outcome(correction: Correction, choice: Choice) -> Correction:
 def _message(correction: Correction, choice: Choice) -> str:
     """Return the choice's message, with what else the reader must know."""
     notes = [choice.message]
-    if correction.stationarity > NOT_AT_OPTIMUM:
+    if abs(correction.drift) > NOT_AT_OPTIMUM * correction.frontier[0].metric:
         notes.append(
-            "The model was not at the optimum of its training loss (relative gradient "
-            f"{correction.stationarity:.2g}), so influences are less exact; train it longer."
+            "The model was not at the optimum of its training loss: finishing its training alone "
+            f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer."
         )
     if correction.conditions.damping > 0:
         notes.append(

@@ -27,6 +27,9 @@ from softunlearn.report import summarise, write_report
 if TYPE_CHECKING:
     from softunlearn.correct import Correction
 
+TRUSTED = ("sklearn.compose._column_transformer.make_column_selector",)
+"""Types that skops does not know to be harmless and that are: three values and no code."""
+
 MODEL, WEIGHTS, METRICS, REPORT = "model.skops", "weights.parquet", "metrics.json", "report.html"
 
 
@@ -150,9 +153,9 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     if not path.is_file():
         raise FileError(f"{path} is not a file; give a model written by skops.io.dump.")
     try:
-        return skops.io.load(path, trusted=list(trusted))
+        return skops.io.load(path, trusted=[*TRUSTED, *trusted])
     except UntrustedTypesFoundException as error:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
         raise FileError(
             f"{path} holds types that are not trusted: {', '.join(unknown)}. "
             "If you know where the file comes from, name each with --trust (trusted= in Python)."

@@ -1,11 +1,11 @@
 """The commands and their options. What they do is in the library; here it is asked for and shown.
 
+What takes long to import is imported by the command that needs it, so that help comes at once.
 Exit codes: 0 done (also where there was nothing to correct), 2 bad input, 3 the correction that
 was asked for cannot be had.
 """
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +13,9 @@ import typer
 
 from softunlearn import datasets
 from softunlearn.cli import screen
-from softunlearn.cli.demo import demo
-from softunlearn.cli.tables import read_rows
 from softunlearn.correct import METRICS, Correction, correct
 from softunlearn.exceptions import SoftUnlearnError, Status
-from softunlearn.models import adapt
 from softunlearn.path import Select
-from softunlearn.saving import check_writable, read_model, save
 from softunlearn.unlearning import ALGORITHMS
 from softunlearn.weights import SCHEMES
 
@@ -93,10 +89,14 @@ def correct_command(
     json: Json = False,
 ) -> None:
     """Correct a model: write model, weights.parquet, metrics.json and report.html to --out."""
+    from softunlearn.cli.files import check_writable, read_arguments, save
+
     check_writable(out)
     rule: Any = _rule(select, metric_at_most, utility_loss_at_most)
     with screen.progress(quiet=json) as report:
-        given = _read(model, train, validation, test, label, sensitive, metric, positive, trust)
+        given = read_arguments(
+            model, train, validation, test, label, sensitive, metric, positive, trust
+        )
         correction = correct(
             **given,
             algorithm=algorithm,
@@ -133,10 +133,14 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show which training rows harm or help, and what a correction could reach; change nothing."""
+    from softunlearn.cli.files import check_writable, read_arguments, save
+
     if out is not None:
         check_writable(out)
     with screen.progress(quiet=json) as report:
-        given = _read(model, train, validation, test, label, sensitive, metric, positive, trust)
+        given = read_arguments(
+            model, train, validation, test, label, sensitive, metric, positive, trust
+        )
         correction = correct(**given, select="none", progress=report)
         if out is not None:
             report("writing files", 1.0)
@@ -159,6 +163,9 @@ def demo_command(
     json: Json = False,
 ) -> None:
     """Train a model on real data, correct it, and write a report: the main job in one command."""
+    from softunlearn.cli.demo import demo
+    from softunlearn.cli.files import check_writable, save
+
     check_writable(out)
     with screen.progress(quiet=json) as report:
         correction, note = demo(data, report)
@@ -217,45 +224,6 @@ def main() -> None:
                 f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True
             )
         sys.exit(BAD_INPUT)
-
-
-def _read(
-    model_file: Path,
-    train: Path,
-    validation: Path,
-    test: Path | None,
-    label: str,
-    sensitive: str | None,
-    metric: str,
-    positive: str | None,
-    trust: list[str] | None,
-) -> dict[str, Any]:
-    """Return `correct`'s arguments from the files."""
-    model = read_model(model_file, trusted=trust or ())
-    adapter = adapt(model)
-
-    def rows(path: Path, need: bool) -> Any:
-        return read_rows(path, model, label=label, sensitive=sensitive, need_sensitive=need)
-
-    given = {
-        "model": model,
-        "train": replace(rows(train, False), g=None),
-        "validation": rows(validation, True),
-        "metric": _metric(metric, positive, [str(c) for c in adapter.head(1).classes]),
-    }
-    return given if test is None else given | {"test": rows(test, True)}
-
-
-def _metric(name: str, positive: str | None, classes: list[str]) -> Any:
-    """Return the metric that is named, with its positive class."""
-    if positive is None or name not in METRICS:
-        return name
-    if positive not in classes:
-        raise ValueError(f"--positive must be one of {', '.join(classes)}, got {positive}.")
-    metric: Any = METRICS[name]
-    return (
-        replace(metric, positive=classes.index(positive)) if hasattr(metric, "positive") else name
-    )
 
 
 def _rule(select: str, metric_at_most: float | None, utility_loss_at_most: float | None) -> Any:

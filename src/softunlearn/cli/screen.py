@@ -12,7 +12,6 @@ from rich.table import Table
 
 from softunlearn.correct import Correction
 from softunlearn.evaluation import Figures
-from softunlearn.report import summarise
 
 out, err = Console(), Console(stderr=True)
 
@@ -42,11 +41,14 @@ def progress(quiet: bool) -> Iterator[Any]:
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 def show_json(correction: Correction) -> None:
     """Print the figures as JSON, and nothing else."""
+    from softunlearn.report import summarise
+
     print(json.dumps(summarise(correction), indent=2, allow_nan=False))  # noqa: T201
 
 
@@ -54,7 +56,9 @@ def show_correction(correction: Correction) -> None:
     """Print what happened: a verdict, and the main figures before and after."""
     out.print(f"[bold]{correction.status}[/bold]  ", end="")
     out.print(correction.message, markup=False, highlight=False)
-    table = Table(title="before -> after", title_justify="left")
+    unchanged = correction.after is correction.before
+    title = "gaps are between groups" + ("" if unchanged else "; before -> after")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     after = dict(correction.after.items())
     for name in after:
@@ -63,20 +67,27 @@ def show_correction(correction: Correction) -> None:
         cells = []
         for name, figures in correction.before.items():
             before, later = read(figures), read(after[name])
-            cells.append("" if before is None else f"{before:.4f} -> {later:.4f}")
+            cells.append("" if before is None else f"{before:.4f}")
+            if before is not None and not unchanged:
+                cells[-1] += f" -> {later:.4f}"
         table.add_row(label, *cells)
     out.print(table)
 
 
 def show_rows(correction: Correction, limit: int = 5) -> None:
     """Print the rows that harm and help the target most."""
+    from softunlearn.report import summarise
+
     summary = summarise(correction)
-    for key, title in (("harmful", "Rows that harm most"), ("helpful", "Rows that help most")):
+    for key, title in (
+        ("most_harmful", "Rows that harm most"),
+        ("most_helpful", "Rows that help most"),
+    ):
         table = Table(title=f"{title} ({correction.target})", title_justify="left")
         for column in ("row", "label", "target influence", "utility influence", "what it is"):
             table.add_column(column, justify="left" if column == "what it is" else "right")
         for row in summary["rows"][key][:limit]:
-            features = ", ".join(f"{f['name']}={f['value']}" for f in row["features"][:6])
+            features = ", ".join(f"{f['name']}={f['value']}" for f in row["values"][:6])
             table.add_row(
                 str(row["row"]),
                 str(row["label"]),
@@ -99,10 +110,10 @@ def _lines(figures: Figures) -> list[tuple[str, Any]]:
     ]
     if figures.gaps:
         lines += [
-            ("demographic parity gap (probabilities)", gap("demographic_parity", "probabilities")),
-            ("demographic parity gap (labels)", gap("demographic_parity", "labels")),
-            ("equal opportunity gap (log loss)", gap("equal_opportunity", "loss")),
-            ("equal opportunity gap (labels)", gap("equal_opportunity", "labels")),
-            ("equalized odds gap (labels)", gap("equalized_odds", "labels")),
+            ("parity gap, mean p", gap("demographic_parity", "probabilities")),
+            ("parity gap, labels", gap("demographic_parity", "labels")),
+            ("opportunity, loss", gap("equal_opportunity", "loss")),
+            ("opportunity, labels", gap("equal_opportunity", "labels")),
+            ("odds gap, labels", gap("equalized_odds", "labels")),
         ]
-    return [*lines, ("adversarial loss (transfer)", lambda f: f.adversarial_loss)]
+    return [*lines, ("attacked loss", lambda f: f.adversarial_loss)]

@@ -1,15 +1,60 @@
-"""Tables on disk, as rows that a model takes."""
+"""Files on disk, as the arguments of a correction: a model, and tables as the rows it takes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from softunlearn.correct import METRICS
 from softunlearn.exceptions import FileError, InputError
+from softunlearn.models import adapt
 from softunlearn.rows import Rows
+from softunlearn.saving import check_writable, read_model, save
+
+__all__ = ["check_writable", "read_arguments", "read_rows", "save"]
 
 READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+
+
+def read_arguments(
+    model_file: Path,
+    train: Path,
+    validation: Path,
+    test: Path | None,
+    label: str,
+    sensitive: str | None,
+    metric: str,
+    positive: str | None,
+    trust: list[str] | None,
+) -> dict[str, Any]:
+    """Return `correct`'s arguments from the files."""
+    model = read_model(model_file, trusted=trust or ())
+    adapter = adapt(model)
+
+    def rows(path: Path, need: bool) -> Any:
+        return read_rows(path, model, label=label, sensitive=sensitive, need_sensitive=need)
+
+    given = {
+        "model": model,
+        "train": replace(rows(train, False), g=None),
+        "validation": rows(validation, True),
+        "metric": _metric(metric, positive, [str(c) for c in adapter.head(1).classes]),
+    }
+    return given if test is None else given | {"test": rows(test, True)}
+
+
+def _metric(name: str, positive: str | None, classes: list[str]) -> Any:
+    """Return the metric that is named, with its positive class."""
+    if positive is None or name not in METRICS:
+        return name
+    if positive not in classes:
+        raise ValueError(f"--positive must be one of {', '.join(classes)}, got {positive}.")
+    metric: Any = METRICS[name]
+    return (
+        replace(metric, positive=classes.index(positive)) if hasattr(metric, "positive") else name
+    )
 
 
 def read_rows(
@@ -47,7 +92,9 @@ def read_rows(
         has = ", ".join(repr(column) for column in table.columns[:8])
         raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
     g = table[sensitive] if sensitive is not None and sensitive in table.columns else None
-    return Rows(table[wanted], table[label], g)
+    X = table[wanted]
+    by_name = getattr(model, "feature_names_in_", None) is not None
+    return Rows(X if by_name else X.to_numpy(), table[label], g, feature_names=tuple(wanted))
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,0 +1,324 @@
+"""The command line as a newcomer uses it, wrong inputs included."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+import softunlearn as su
+from softunlearn.cli import main
+
+FILES = {"model.skops", "weights.parquet", "metrics.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """A folder with a pipeline and three tables, as the README's script makes them."""
+    folder = tmp_path_factory.mktemp("files")
+    data = su.datasets.load("census", n_rows=2000, encoded=False)
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
+        (StandardScaler(), make_column_selector(dtype_include="number")),
+    )
+    model = make_pipeline(columns, LogisticRegression(max_iter=1000, tol=1e-6))
+    skops.io.dump(model.fit(data.train.X, data.train.y), folder / "model.skops")
+    for name, rows in data._asdict().items():
+        rows.X.assign(income=rows.y).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """A copy of that folder, to be spoiled."""
+    for path in original.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def arguments(folder, command="correct", **changes):
+    options = {
+        "model": folder / "model.skops",
+        "train": folder / "train.csv",
+        "validation": folder / "validation.csv",
+        "label": "income",
+        "sensitive": "sex",
+        "out": folder / "out",
+    } | changes
+    return [command] + [
+        text
+        for key, value in options.items()
+        if value is not None
+        for text in (f"--{key}", str(value))
+    ]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return exit code, standard output and standard error of a command."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["softunlearn", *words])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return stopped.value.code or 0, printed.out, printed.err
+
+    return command
+
+
+def test_correct_writes_a_model_that_is_less_biased(folder, run):
+    code, out, _ = run(*arguments(folder, test=folder / "test.csv"))
+    assert code == 0
+    assert "CORRECTED" in out
+    assert {path.name for path in (folder / "out").iterdir()} == FILES
+    saved, table = su.load(folder / "out"), pd.read_csv(folder / "test.csv")
+    original = su.saving.read_model(folder / "model.skops")
+
+    def gap(model):
+        p = model.predict_proba(table.drop(columns="income"))[:, 1]
+        return abs(p[table.sex == "Male"].mean() - p[table.sex == "Female"].mean())
+
+    assert gap(saved.model) < 0.9 * gap(original)
+    assert len(saved.weights) == len(pd.read_csv(folder / "train.csv"))
+    parity = saved.metrics["figures"]["test"]["gaps"]["demographic_parity"]["probabilities"]
+    np.testing.assert_allclose(parity["before"], gap(original))
+    np.testing.assert_allclose(parity["after"], gap(saved.model))
+
+
+def test_json_is_the_only_thing_printed(folder, run):
+    code, out, err = run(*arguments(folder, out=folder / "out"), "--json")
+    assert code == 0
+    assert err == ""
+    assert json.loads(out) == json.loads((folder / "out" / "metrics.json").read_text())
+
+
+def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
+    before = {path.name for path in folder.iterdir()}
+    code, out, _ = run(*arguments(folder, "audit", out=None))
+    assert code == 0
+    assert "Rows that harm most" in out
+    assert {path.name for path in folder.iterdir()} == before
+    code, _, _ = run(*arguments(folder, "audit"))
+    assert code == 0
+    assert {path.name for path in (folder / "out").iterdir()} == FILES - {"model.skops"}
+    assert su.load(folder / "out").model is None
+
+
+def test_options_reach_the_library(folder, run):
+    code, out, _ = run(
+        *arguments(
+            folder, metric="equal_opportunity", scheme="hard", positive="<=50K", select="full"
+        ),
+        "--json",
+    )
+    assert code == 0
+    summary = json.loads(out)
+    weights = pd.read_parquet(folder / "out" / "weights.parquet")
+    assert set(weights.eps) == {-1.0, 0.0}
+    assert summary["settings"]["scheme"]["name"] == "TopK"
+    code, out, _ = run(*arguments(folder, **{"metric-at-most": 0.0}), "--json")
+    assert code == 3
+    assert json.loads(out)["status"] == "TARGET_OUT_OF_REACH"
+    code, out, _ = run(*arguments(folder, **{"only-above": 0.9}), "--json")
+    assert code == 0
+    assert json.loads(out)["status"] == "NOTHING_TO_CORRECT"
+
+
+def test_parquet_and_models_trained_on_arrays_are_read(folder, run, rng):
+    X = pd.DataFrame(rng.normal(size=(400, 3)), columns=list("abc"))
+    g = rng.integers(2, size=400)
+    y = (X.a + g + rng.normal(size=400) > 0.5).astype(int)
+    model = LogisticRegression(tol=1e-8).fit(X.assign(g=g).to_numpy(), y)
+    skops.io.dump(model, folder / "model.skops")
+    for name in ("train", "validation"):
+        X.assign(g=g, y=y).to_parquet(folder / f"{name}.parquet")
+    changes = {"train": folder / "train.parquet", "validation": folder / "validation.parquet"}
+    code, _, _ = run(*arguments(folder, **changes, label="y", sensitive="g"))
+    assert code == 0
+    model = LogisticRegression(tol=1e-8).fit(X.to_numpy(), y)  # without the group
+    skops.io.dump(model, folder / "model.skops")
+    code, _, _ = run(*arguments(folder, **changes, label="y", sensitive="g"))
+    assert code == 0
+    skops.io.dump(LogisticRegression().fit(X[["a"]].to_numpy(), y), folder / "model.skops")
+    code, _, err = run(*arguments(folder, **changes, label="y", sensitive="g"))
+    assert code == 2
+    assert "4 columns beside the label and the model takes 1" in err
+
+
+def edit(name, change):
+    def spoil(folder):
+        table = pd.read_csv(folder / f"{name}.csv")
+        change(table).to_csv(folder / f"{name}.csv", index=False)
+        return {}
+
+    return spoil
+
+
+def set_cell(column, value):
+    def change(table):
+        table[column] = table[column].astype(object)
+        table.loc[3, column] = value
+        return table
+
+    return change
+
+
+def replace_model(make):
+    def spoil(folder):
+        make(folder / "model.skops")
+        return {}
+
+    return spoil
+
+
+def naive_bayes(path):
+    skops.io.dump(GaussianNB().fit(np.eye(4), [0, 1, 0, 1]), path)
+
+
+def occupied(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "thesis.txt").write_text("three years of work")
+    return {}
+
+
+BAD_INPUTS = {
+    "missing value": (edit("train", set_cell("age", np.nan)), r"`train`: .*(missing|NaN)"),
+    "infinite value": (edit("train", set_cell("age", np.inf)), r"`train`: .*infin"),
+    "text for a number": (edit("validation", set_cell("age", "old")), r"`validation`: .*old"),
+    "unknown label": (edit("train", set_cell("income", "lots")), "unknown to the model.*'lots'"),
+    "missing label": (edit("train", set_cell("income", None)), "unknown to the model.*nan"),
+    "missing group": (edit("validation", set_cell("sex", None)), "1 rows have no group"),
+    "one group only": (
+        edit("validation", lambda table: table[table.sex == "Male"]),
+        "all rows are of group 'Male'",
+    ),
+    "one class only": (
+        edit("validation", lambda table: table[table.income == "<=50K"]),
+        "all labels are '<=50K'",
+    ),
+    "no rows": (edit("train", lambda table: table[:0]), "`train` has no rows"),
+    "missing feature": (edit("train", lambda table: table.drop(columns="age")), "no column 'age'"),
+    "missing label column": (lambda folder: {"label": "wealth"}, "no column 'wealth'"),
+    "missing group column": (lambda folder: {"sensitive": "tribe"}, "no column 'tribe'"),
+    "no group column named": (lambda folder: {"sensitive": None}, "has no groups"),
+    "empty table": (
+        lambda folder: ((folder / "train.csv").write_text("") and {}) or {},
+        "cannot be read as a table",
+    ),
+    "table that is none": (
+        lambda folder: (
+            (folder / "train.csv").rename(folder / "t.parquet") and {"train": folder / "t.parquet"}
+        ),
+        "cannot be read as a table",
+    ),
+    "unknown table": (lambda folder: {"train": folder / "train.xlsx"}, "give a .csv or .parquet"),
+    "absent table": (
+        lambda folder: {"train": folder / "nothing.csv"},
+        "nothing.csv is not a file",
+    ),
+    "model without a linear head": (replace_model(naive_bayes), "ends in a GaussianNB"),
+    "model that is none": (
+        replace_model(lambda path: path.write_text("not a model")),
+        "not a skops file",
+    ),
+    "model cut short": (
+        replace_model(lambda path: path.write_bytes(path.read_bytes()[:-200])),
+        "not a skops file, or is damaged",
+    ),
+    "absent model": (lambda folder: {"model": folder / "nothing.skops"}, "is not a file"),
+    "unknown metric": (lambda folder: {"metric": "karma"}, "`metric` must be one of .*'karma'"),
+    "unknown scheme": (lambda folder: {"scheme": "medium"}, "`scheme` must be one of"),
+    "unknown algorithm": (lambda folder: {"algorithm": "magic"}, "`algorithm` must be one of"),
+    "unknown choice": (lambda folder: {"select": "best"}, "`select` must be one of"),
+    "unknown positive class": (lambda folder: {"positive": "rich"}, "--positive must be one of"),
+    "output below a file": (
+        lambda folder: {"out": folder / "train.csv" / "out"},
+        "cannot be written",
+    ),
+    "output that is a file": (lambda folder: {"out": folder / "train.csv"}, "is a file"),
+    "output nobody may write": (lambda folder: {"out": "/proc/out"}, "cannot be written"),
+    "output that holds other files": (occupied, "holds other files"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_a_bad_input_is_one_clear_line_and_changes_nothing_on_disk(name, folder, run):
+    spoil, message = BAD_INPUTS[name]
+    changes = spoil(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    code, out, err = run(*arguments(folder, **changes))
+    assert code == 2
+    assert out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert re.search(message, lines[0]), err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_type_that_is_not_trusted_is_named_and_can_be_trusted(folder, run):
+    model = su.saving.read_model(folder / "model.skops")
+    model.note = DecisionTreeClassifier().fit(np.eye(2), [0, 1])  # compiled: skops asks
+    skops.io.dump(model, folder / "model.skops")
+    code, _, err = run(*arguments(folder))
+    assert code == 2
+    assert "types that are not trusted: sklearn.tree._tree.Tree" in err
+    named = skops.io.get_untrusted_types(file=folder / "model.skops")
+    named = [t for t in named if "make_column_selector" not in t]
+    code, _, _ = run(*arguments(folder), *(word for t in named for word in ("--trust", t)))
+    assert code == 0
+
+
+def test_data_sets_are_listed_and_found(run, monkeypatch, tmp_path):
+    code, out, _ = run("datasets", "list")
+    assert code == 0
+    assert "census" in out
+    code, out, _ = run("datasets", "where", "census")
+    assert code == 0
+    monkeypatch.setenv("SOFTUNLEARN_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    code, out, _ = run("datasets", "where", "celeba")
+    assert code == 3
+    for command in (("where", "nothing"), ("fetch", "nothing"), ("fetch", "celeba")):
+        code, out, err = run("datasets", *command)
+        assert code == 2
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+
+
+def test_help_is_there_for_every_command(run):
+    for words in ([], ["correct"], ["audit"], ["demo"], ["datasets"], ["datasets", "fetch"]):
+        code, out, _ = run(*words, "--help")
+        assert code == 0
+        assert "Usage" in out
+
+
+@pytest.mark.slow
+def test_the_demo_runs_anywhere(tmp_path):
+    """In a process of its own, with no data, no cache, no network and no terminal."""
+    environment = {
+        key: value for key, value in os.environ.items() if key != "SOFTUNLEARN_DATA"
+    } | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache"), "no_proxy": "*"}
+    done = subprocess.run(
+        [sys.executable, "-m", "softunlearn.cli", "demo", "--data", "census"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "CORRECTED" in done.stdout
+    assert {path.name for path in (tmp_path / "softunlearn-demo").iterdir()} == FILES
