@@ -50,7 +50,7 @@ def pipeline() -> Pipeline:
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), words),
         (StandardScaler(), numbers),
     )
-    return make_pipeline(columns, LogisticRegression(max_iter=1000, tol=1e-6))
+    return make_pipeline(columns, LogisticRegression(solver="newton-cholesky"))
 
 
 def _load(name: str | None) -> tuple[str, datasets.Splits]:
