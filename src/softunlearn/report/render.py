@@ -1,0 +1,131 @@
+"""The page: a summary and its figures through one template, and safely onto disk.
+
+Autoescape is on for everything. Only the figures are passed as markup, and whatever of the user's
+is in them was escaped where it was drawn.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from softunlearn.exceptions import FileError
+from softunlearn.report import plots, scatter
+from softunlearn.report.numbers import fixed, part, signed, small, value
+from softunlearn.report.plain import brief, lower_first
+from softunlearn.report.rows_shown import host
+from softunlearn.report.summary import Summary, summarise
+from softunlearn.report.tables import figure_lines, figure_panels
+from softunlearn.report.verdict import verdict
+
+if TYPE_CHECKING:
+    from softunlearn.correct import Correction
+
+
+def render(correction: "Correction") -> str:
+    """Return the report of a correction, one self-contained HTML page.
+
+    The same correction gives the same page, to the letter.
+
+    Parameters
+    ----------
+    correction : Correction
+
+    Returns
+    -------
+    str
+    """
+    summary = summarise(correction)
+    first = verdict(summary)
+    drawn, points = _drawn(correction, summary, _group_split(summary, first.split))
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            summary=summary,
+            verdict=first,
+            plots={name: Markup(svg) for name, svg in drawn.items()},
+            points=points,
+            group_split=_group_split(summary, first.split),
+            lines=figure_lines(summary),
+            metric=lower_first(summary["metric"]["title"]),
+            n_train=summary["data"]["rows"]["train"],
+        )
+    )
+
+
+def write_report(correction: "Correction", path: str | Path) -> None:
+    """Write the report of a correction; a file that is there is replaced as a whole.
+
+    Parameters
+    ----------
+    correction : Correction
+    path : str or Path
+        Of the file, in a folder that exists.
+
+    Raises
+    ------
+    FileError
+        The folder does not exist or cannot be written to, or the path is a folder's.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileError(f"Cannot write {path}: the folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise FileError(f"Cannot write {path}: it is a folder; give the name of a file in it.")
+    page = render(correction)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict[str, str], int]:
+    """Return the figures that there is something to show in, and the scatter's rows."""
+    title = summary["metric"]["title"]
+    a, u = host(correction.influence.target), host(correction.influence.utility)
+    eps = host(correction.weights)
+    drawn, points = {"splits": plots.panels(figure_panels(summary))}, 0
+    if len(summary["frontier"]) > 1:
+        drawn["frontier"] = plots.frontier(summary["frontier"], title)
+    if a.any():
+        drawn["influence"], points = scatter.influences(a, u, eps, title)
+    if eps.any():
+        drawn["weights"] = plots.weights(eps)
+    if groups := summary["figures"][split]["groups"]:
+        drawn["groups"] = plots.group_rates(groups)
+    return drawn, points
+
+
+def _group_split(summary: Summary, split: str) -> str:
+    """Return the rows whose groups are shown: these, or the validation rows if they have none."""
+    return split if summary["figures"][split]["groups"] else "validation"
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates' environment, with the ways in which numbers are written."""
+    environment = Environment(
+        loader=PackageLoader("softunlearn.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "brief": brief,
+        "count": lambda n: f"{n:,}",
+        "fixed": fixed,
+        "lower_first": lower_first,
+        "part": part,
+        "signed": signed,
+        "small": small,
+        "value": value,
+    }
+    return environment

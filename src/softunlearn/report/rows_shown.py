@@ -1,0 +1,128 @@
+"""The rows at the two ends: which training rows harm or help the target most, and what is in them.
+
+Values are the user's own where the rows came as columns, else the numbers that the model's last
+layer sees. Of many features the most telling few are shown: those furthest from the training
+average, in standard deviations. A category is a 0/1 column here, so it is far out where it is
+rare: (1 - f) / sqrt(f (1 - f)) for a category that a part f of the rows has.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from array_api_compat import to_device
+
+from softunlearn.models.encode import rows_array
+from softunlearn.report.plain import brief, cell, clean
+from softunlearn.rows import Rows
+
+if TYPE_CHECKING:
+    from softunlearn.correct import Correction
+
+N_ROWS = 10
+"""Rows listed at each end."""
+
+WIDE = 12
+"""Up to so many features are all shown."""
+
+N_TELLING = 8
+"""Of more features, so many are shown."""
+
+SAMPLE = 100_000
+"""Averages are taken over at most so many training rows, evenly spaced."""
+
+CONSTANT = 1e-9
+"""Relative spread below which a column is constant, but for rounding."""
+
+
+def rows_at_the_ends(correction: "Correction") -> dict[str, Any]:
+    """Return the most harmful and the most helpful rows, and how their features were chosen."""
+    a = host(correction.influence.target)
+    order = np.argsort(a, kind="stable")
+    harmful = [int(i) for i in order[:N_ROWS] if a[i] < 0]
+    helpful = [int(i) for i in order[::-1][:N_ROWS] if a[i] > 0]
+    session = correction.session
+    table = _readable(session.given["train"], session.rows["train"])
+    values = _telling_values(table, harmful + helpful)
+    return {
+        "most_harmful": [_row(correction, i, values[i]) for i in harmful],
+        "most_helpful": [_row(correction, i, values[i]) for i in helpful],
+        "features": table.shape[1],
+        "features_shown": table.shape[1] if table.shape[1] <= WIDE else N_TELLING,
+    }
+
+
+def host(x: Any) -> np.ndarray:
+    """Return an array of any library as NumPy, in float64."""
+    return np.asarray(to_device(x, "cpu"), dtype=np.float64)
+
+
+def _row(correction: "Correction", i: int, values: list[dict[str, Any]]) -> dict[str, Any]:
+    train = correction.session.given["train"]
+    return {
+        "row": i,
+        "label": cell(rows_array(train.y)[i]),
+        "group": None if train.g is None else cell(rows_array(train.g)[i]),
+        "target_influence": float(correction.influence.target[i]),
+        "utility_influence": float(correction.influence.utility[i]),
+        "leverage": float(correction.influence.leverage[i]),
+        "weight_change": float(correction.weights[i]),
+        "weight": 1.0 + float(correction.weights[i]),
+        "values": values,
+    }
+
+
+def _readable(given: Rows, encoded: Rows) -> pd.DataFrame:
+    """Return the training rows as columns: the user's own where they can be read."""
+    X: Any = given.X.to_pandas() if hasattr(given.X, "to_pandas") else given.X
+    if isinstance(X, pd.DataFrame):
+        return X
+    if isinstance(X, pd.Series):
+        return X.to_frame("value")
+    names = given.feature_names
+    if isinstance(X, list | np.ndarray) and np.ndim(X) <= 2:
+        X = np.asarray(X)
+        if X.ndim == 1:
+            return pd.DataFrame({"value": X})
+    else:
+        X, names = np.asarray(to_device(encoded.X, "cpu")), encoded.feature_names
+    if names is None or len(names) != X.shape[1]:
+        names = tuple(f"x{j}" for j in range(X.shape[1]))
+    return pd.DataFrame(X, columns=pd.Index(names), copy=False)
+
+
+def _telling_values(table: pd.DataFrame, rows: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Return the values to show of each row, names and all, the most telling first if many."""
+    names = [brief(clean(str(name))) for name in table.columns]
+    some = table.iloc[rows]
+    chosen = [list(range(len(names)))] * len(rows)
+    if len(names) > WIDE:
+        step = -(-len(table) // SAMPLE)
+        sample = table.iloc[::step]
+        far = [_distance(sample.iloc[:, j], some.iloc[:, j]) for j in range(len(names))]
+        chosen = np.argsort(-np.stack(far, axis=1), axis=1, kind="stable")[:, :N_TELLING].tolist()
+    return {
+        i: [{"name": names[j], "value": cell(some.iloc[position, j])} for j in chosen[position]]
+        for position, i in enumerate(rows)
+    }
+
+
+def _distance(sample: pd.Series, values: pd.Series) -> np.ndarray:
+    """Return how far values are from a column's average, in standard deviations."""
+    if pd.api.types.is_numeric_dtype(sample) and not pd.api.types.is_bool_dtype(sample):
+        known = _numbers(sample)
+        known = known[np.isfinite(known)]
+        if len(known) == 0:
+            return np.zeros(len(values))
+        rounding = CONSTANT * np.abs(known).max()
+        far = np.abs(_numbers(values) - known.mean())
+        far[far <= rounding] = 0.0
+        return np.nan_to_num(far / max(known.std(), rounding, np.finfo(float).tiny), nan=0.0)
+    share = sample.astype(str).value_counts(normalize=True)
+    rarest = 1 / (len(sample) + 1)
+    f = np.array([float(share.get(value, rarest)) for value in values.astype(str)])
+    return np.sqrt((1 - f) / f)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    return column.to_numpy(dtype=float, na_value=np.nan)

@@ -1,0 +1,195 @@
+import os
+import re
+
+import matplotlib
+import pytest
+
+from softunlearn import FileError
+from softunlearn.report import render, summarise, write_report
+from tests.report.cases import HOSTILE, Page
+
+_PAGES: dict[int, str] = {}
+
+
+def html_of(correction):
+    """Render each correction of the session once."""
+    if id(correction) not in _PAGES:
+        _PAGES[id(correction)] = render(correction)
+    return _PAGES[id(correction)]
+
+
+@pytest.fixture(scope="module")
+def page(any_correction):
+    return Page(html_of(any_correction))
+
+
+def test_page_is_well_formed(page):
+    assert page.problems == []
+    assert page.open == []
+
+
+def test_page_asks_for_nothing_and_runs_nothing(page):
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "img", "iframe", "object", "embed", "form", "base"}
+    for _, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href"):
+            assert (attributes.get(name) or "#").startswith("#")
+
+
+def test_styles_ask_for_nothing(corrected):
+    html = html_of(corrected)
+    assert "@import" not in html
+    assert all(inside.startswith("#") for inside in re.findall(r"url\(([^)]*)\)", html))
+    addresses = set(re.findall(r"https?://[^\s\"'<]*", html))
+    assert addresses <= {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page):
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for link in page.all("a") + page.all("use"):
+        assert (link.get("href") or link.get("xlink:href") or "")[1:] in ids
+
+
+def test_page_can_be_read_on_a_phone_and_without_seeing_it(page):
+    assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
+    assert page.all("html") == [{"lang": "en"}]
+    for svg in page.all("svg"):
+        assert svg["role"] == "img"
+        assert svg["aria-labelledby"]
+    tables = len(page.all("table"))
+    assert tables == len(page.all("caption")) == page_boxes(page)
+    assert all("scope" in header for header in page.all("th"))
+
+
+def page_boxes(page):
+    return sum("scroll" in (tag.get("class") or "").split() for tag in page.all("div"))
+
+
+def test_every_section_is_there(page):
+    headings = page.all("h2")
+    assert [tag["id"] for tag in headings] == [
+        "verdict", "frontier", "influence", "weights", "rows",
+        "groups", "figures", "conditions", "computation",
+    ]  # fmt: skip
+
+
+def test_numbers_on_the_page_are_those_of_the_correction(corrected):
+    text = Page(html_of(corrected)).text
+    gap = "demographic_parity"
+    for figures in (corrected.before.test, corrected.after.test):
+        assert f"{figures.accuracy:.4f}" in text
+        assert f"{figures.log_loss:.4f}" in text
+        assert f"{figures.gaps[gap].probabilities:.4f}" in text
+        assert f"{figures.gaps[gap].labels:.4f}" in text
+        assert f"{figures.adversarial_loss:.4f}" in text
+        for group in figures.groups:
+            assert f"{group.positive_rate:.4f}" in text
+    assert corrected.message in text
+    assert "CORRECTED" in text
+    a, u = corrected.influence.target, corrected.influence.utility
+    assert f"{((a < 0) & (u > 0)).sum()} of the {(a < 0).sum()} rows" in text
+
+
+def test_status_and_message_come_first(page, any_correction):
+    assert str(any_correction.status) in page.text
+    assert page.text.index(any_correction.message) < page.text.index("What could be had")
+
+
+def test_hostile_names_and_values_are_text(hostile):
+    html = html_of(hostile)
+    assert HOSTILE not in html
+    page = Page(html)
+    assert page.text.count(HOSTILE) > 2
+    assert "<b>yes</b>" in page.text
+    assert "{{ 7 * 7 }}" in page.text
+    assert not set("\x00\x1b\u202e") & set(html)
+
+
+def test_long_values_are_cut(hostile):
+    assert "long " * 40 not in html_of(hostile)
+    values = [item for row in summarise(hostile)["rows"]["most_harmful"] for item in row["values"]]
+    assert max(len(str(item["value"])) for item in values) <= 200
+
+
+def test_two_renders_are_the_same_whatever_matplotlib_is_set_to(corrected):
+    html = html_of(corrected)
+    with matplotlib.rc_context({"svg.fonttype": "path", "axes.facecolor": "red", "font.size": 30}):
+        assert render(corrected) == html
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_unchanged_model_has_no_frontier_and_no_weights_drawn(unchanged):
+    page = Page(html_of(unchanged))
+    assert "The model is unchanged" in page.text
+    assert "No correction was tried" in page.text
+    assert "keep the weight they had" in page.text
+    assert "There were no test rows" in page.text
+
+
+def test_rows_without_groups_are_said_to_have_none(without_groups):
+    page = Page(html_of(without_groups))
+    assert "The rows were given without groups." in page.text
+    assert "parity" not in page.text
+
+
+def test_classes_without_a_positive_one_have_no_gaps(multiclass):
+    text = Page(html_of(multiclass)).text
+    assert "3 classes" in text
+    assert "none of the classes was named the positive one" in text
+    assert "parity" not in text
+
+
+def test_metric_that_test_rows_cannot_show_is_shown_on_validation_rows(groupless_test):
+    text = Page(html_of(groupless_test)).text
+    assert "measured on validation rows" in text
+    assert "Each group before and after, validation rows" in text
+    assert (
+        f"{groupless_test.after.validation.gaps['demographic_parity'].probabilities:.4f}" in text
+    )
+
+
+def test_report_is_written_as_a_whole(corrected, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("earlier")
+    write_report(corrected, path)
+    assert path.read_text(encoding="utf-8") == html_of(corrected)
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_correction_writes_its_report(corrected, tmp_path):
+    corrected.to_html(tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_folder_that_is_not_there_is_said(corrected, tmp_path):
+    with pytest.raises(FileError, match=r"the folder .*nowhere does not exist"):
+        write_report(corrected, tmp_path / "nowhere" / "report.html")
+
+
+def test_path_of_a_folder_is_said(corrected, tmp_path):
+    with pytest.raises(FileError, match="it is a folder"):
+        write_report(corrected, tmp_path)
+
+
+def test_failure_to_write_leaves_what_was_there(corrected, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("earlier")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(FileError, match="No space left on device") as error:
+        write_report(corrected, path)
+    assert "\n" not in str(error.value)
+    assert path.read_text() == "earlier"
+    assert os.listdir(tmp_path) == ["report.html"]
+
+
+def test_table_of_all_figures_has_each_split_under_its_own_heading(corrected):
+    text = Page(html_of(corrected)).text
+    before, after = corrected.before.test, corrected.after.test
+    row = f"Accuracy {before.accuracy:.4f} {after.accuracy:.4f}"
+    assert text.index("test, 60 rows") < text.index("train, 120 rows") < text.index(row)
