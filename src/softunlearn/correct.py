@@ -433,7 +433,7 @@ def _nothing(metric: float, only_above: float, weights: Weights) -> Choice:
     return Choice(
         0,
         Status.NOTHING_TO_CORRECT,
-        f"The metric is {metric:.4g} on validation rows, not above {only_above:g}; "
+        f"The metric is {metric:.4f} on validation rows, not above {only_above:g}; "
         "the model is unchanged.",
     )
 

@@ -166,13 +166,13 @@ class Select:
                 lowest,
                 Status.TARGET_OUT_OF_REACH,
                 f"The metric cannot be brought to {self.metric_at_most:g}; the best that can be "
-                f"had is {frontier[lowest].metric:.4g}. Allow a higher cost, or a higher metric.",
+                f"had is {frontier[lowest].metric:.4f}. Allow a higher cost, or a higher metric.",
             )
         if start.metric <= self.metric_at_most:
             return Choice(
                 0,
                 Status.NOTHING_TO_CORRECT,
-                f"The metric is {start.metric:.4g}, already at most {self.metric_at_most:g}.",
+                f"The metric is {start.metric:.4f}, already at most {self.metric_at_most:g}.",
             )
         return _corrected(frontier, min(reached, key=lambda i: self._loss(frontier[i], start)))
 
@@ -217,8 +217,8 @@ class Unchanged:
         return Choice(
             0,
             Status.AUDITED,
-            f"The metric is {frontier[0].metric:.4g} on validation rows and could be brought to "
-            f"{best.metric:.4g}, at an accuracy of {best.accuracy:.4f} after "
+            f"The metric is {frontier[0].metric:.4f} on validation rows and could be brought to "
+            f"{best.metric:.4f}, at an accuracy of {best.accuracy:.4f} after "
             f"{frontier[0].accuracy:.4f}. Nothing was changed.",
         )
 
@@ -289,6 +289,6 @@ def _corrected(frontier: Frontier, index: int) -> Choice:
     return Choice(
         index,
         Status.CORRECTED,
-        f"On validation rows the metric falls from {start.metric:.4g} to {point.metric:.4g} and "
+        f"On validation rows the metric falls from {start.metric:.4f} to {point.metric:.4f} and "
         f"accuracy goes from {start.accuracy:.4f} to {point.accuracy:.4f}.",
     )

@@ -21,7 +21,7 @@ class LogLoss:
     Examples
     --------
     >>> import numpy as np
-    >>> LogLoss().value(np.zeros((4, 1)), np.array([0, 1, 1, 0]), None) / np.log(2)
+    >>> float(LogLoss().value(np.zeros((4, 1)), np.array([0, 1, 1, 0]), None) / np.log(2))
     4.0
     """
 
