@@ -310,6 +310,13 @@ def correct(
         choice = (
             rule.choose(frontier) if to_correct else _nothing(problem.budget, only_above, weights)
         )
+        if frontier[choice.index].diverged:
+            choice = replace(
+                choice,
+                status=Status.DIVERGED,
+                message=f"Training ran away and was stopped; the best point seen is kept. "
+                f"{choice.message} Lower the learning rate, or give fewer epochs.",
+            )
 
     with clock("diagnostics"):
         report("diagnostics", 0.0)

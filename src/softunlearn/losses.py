@@ -15,20 +15,22 @@ from softunlearn.rows import Array
 
 @runtime_checkable
 class RowLoss(Protocol):
-    """A loss l(z, y) of each row, twice differentiable and convex in the logits z."""
+    """A loss l(z, y) of each row, twice differentiable and convex in the logits z.
 
-    def value(self, z: Float[Array, "n k"], y: Integer[Array, "n"]) -> Float[Array, "n"]:
+    `y` holds what the logits are compared with, one entry a row: class codes for `CrossEntropy`,
+    another head's logits for `KLToTeacher`.
+    """
+
+    def value(self, z: Float[Array, "n k"], y: Array) -> Float[Array, "n"]:
         """Return l of each row."""
         ...
 
-    def logit_gradient(
-        self, z: Float[Array, "n k"], y: Integer[Array, "n"]
-    ) -> Float[Array, "n k"]:
+    def logit_gradient(self, z: Float[Array, "n k"], y: Array) -> Float[Array, "n k"]:
         """Return dl/dz of each row."""
         ...
 
     def logit_hvp(
-        self, z: Float[Array, "n k"], y: Integer[Array, "n"], u: Float[Array, "#n k m"]
+        self, z: Float[Array, "n k"], y: Array, u: Float[Array, "#n k m"]
     ) -> Float[Array, "n k m"]:
         """Return d2l/dz2 of each row (symmetric, positive semidefinite) times its m vectors u."""
         ...
@@ -62,6 +64,40 @@ class CrossEntropy:
         return _link_jvp(_link(z), u)
 
 
+@dataclass(frozen=True)
+class KLToTeacher:
+    """KL(teacher || student) between softened predictions; `y` holds the teacher's logits.
+
+    Both are softened by T = `temperature`, and the loss is scaled by T^2, which keeps the size of
+    its gradient.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"`temperature` must be above 0, got {self.temperature}.")
+
+    def value(self, z: Float[Array, "n k"], y: Float[Array, "n k"]) -> Float[Array, "n"]:
+        """Return T^2 sum_c p_c (log p_c - log q_c), p the teacher's probabilities."""
+        xp, T = array_namespace(z), self.temperature
+        log_p, log_q = _log_probabilities(y / T), _log_probabilities(z / T)
+        return T**2 * xp.sum(xp.exp(log_p) * (log_p - log_q), axis=1)
+
+    def logit_gradient(
+        self, z: Float[Array, "n k"], y: Float[Array, "n k"]
+    ) -> Float[Array, "n k"]:
+        """Return T (q - p)."""
+        T = self.temperature
+        return T * (_link(z / T) - _link(y / T))
+
+    def logit_hvp(
+        self, z: Float[Array, "n k"], y: Float[Array, "n k"], u: Float[Array, "#n k m"]
+    ) -> Float[Array, "n k m"]:
+        """Return the student's softened curvature times u; the teacher plays no part."""
+        return _link_jvp(_link(z / self.temperature), u)
+
+
 def class_probabilities(z: Float[Array, "n k"]) -> Float[Array, "n classes"]:
     """Return the probability of every class; two columns for a single logit."""
     p = _link(z)
@@ -90,6 +126,15 @@ def _link(z: Array) -> Array:
         return xp.where(z >= 0, xp.ones_like(z), small) / (1 + small)
     unnormalised = xp.exp(z - xp.max(z, axis=1, keepdims=True))
     return unnormalised / xp.sum(unnormalised, axis=1, keepdims=True)
+
+
+def _log_probabilities(z: Array) -> Array:
+    """Return the log probability of every class, exact where the probability is tiny."""
+    xp = array_namespace(z)
+    if z.shape[1] == 1:
+        z = xp.concat([xp.zeros_like(z), z], axis=1)
+    shifted = z - xp.max(z, axis=1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
 
 
 def _link_jvp(p: Array, u: Array) -> Array:

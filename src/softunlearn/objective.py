@@ -6,7 +6,7 @@ gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient
 [phi_i, 1], so every product with G or G^T is one with Phi (Eq. 1 and 2).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from array_api_compat import array_namespace
 from jaxtyping import Float
@@ -99,6 +99,24 @@ class HeadObjective:
         return self.rows.sum(part) + self.head.penalty[:, None] * xp.eye(
             self.head.n_parameters, dtype=self.head.W.dtype, device=self.head.W.device
         )
+
+    def hessian_diagonal(self) -> Float[Array, "p"]:
+        """Return the diagonal of H, penalty included, without forming H."""
+        xp, head = array_namespace(self.head.W), self.head
+
+        def part(chunk: Chunk) -> Array:
+            phi = self._phi(chunk)
+            curvature = self._row_curvature(chunk, phi)
+            own = xp.stack([curvature[:, a, a] for a in range(head.W.shape[0])], axis=1)
+            return self._pull(phi**2, own[:, :, None])  # 1^2 = 1: the intercept's column stays
+
+        return self.rows.sum(part)[:, 0] + head.penalty
+
+    def reweighted(self, w: Float[Array, "n"]) -> "HeadObjective":
+        """Return the objective with every row's training weight times w."""
+        rows = self.rows
+        weight = w if rows.weight is None else rows.weight * w
+        return replace(self, rows=replace(rows, weight=weight))
 
     def gram(self) -> Float[Array, "p p"]:
         """Return G^T G."""

@@ -6,8 +6,8 @@ solved for, the head is corrected, and the *real* metric and utility are measure
 rows. Beyond the paper, which takes the whole budget at once.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -18,12 +18,15 @@ from softunlearn.head import LinearHead
 from softunlearn.losses import CrossEntropy, predicted_class
 from softunlearn.metrics.metric import Target
 from softunlearn.objective import HeadObjective
-from softunlearn.rows import Rows
-from softunlearn.unlearning.unlearner import Unlearner
+from softunlearn.rows import Array, Rows
+from softunlearn.unlearning import Budgeted, Unlearned, Unlearner
 from softunlearn.weights.problem import Problem, WeightScheme
 
 STEPS = tuple(float(step) for step in np.linspace(0.05, 1.0, 20))
 """Fractions of the budget at which the frontier is measured."""
+
+TRIALS = 5
+"""Steps tried by an algorithm that trains anew at each: the budget of epochs is shared."""
 
 DEFAULT_TOLERANCE = 0.002
 """Validation accuracy that the default choice may cost: what a few rows of 7,500 decide."""
@@ -47,6 +50,8 @@ class Point:
     changed_rows : int
         Rows whose weight is not what it was.
     head : LinearHead
+    diverged : bool
+        Whether the algorithm ran away and `head` is the best it saw.
     """
 
     step: float
@@ -56,6 +61,7 @@ class Point:
     predicted: float
     changed_rows: int
     head: LinearHead
+    diverged: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,10 +251,15 @@ def walk(
     target: Target,
     validation: Rows,
     seed: int,
-    steps: tuple[float, ...] = STEPS,
+    steps: Sequence[float] = STEPS,
     progress: Callable[[str, float], None] | None = None,
 ) -> Frontier:
     """Return the frontier of one problem, the original head first.
+
+    An algorithm in closed form is applied at every step. One that trains has a budget of epochs
+    for the whole walk: weights that scale with the budget are trained once, and the points are
+    parts of the way there; others, such as hard ones, are tried at `TRIALS` of the steps, with
+    an equal share of the epochs each.
 
     Parameters
     ----------
@@ -262,26 +273,47 @@ def walk(
         Where utility is measured.
     seed : int
         Every point starts from the same random state, so that points differ by their weights.
-    steps : tuple of float
-        Fractions of the budget, ascending.
+    steps : sequence of float
+        Fractions of the budget, ascending; none: the original head alone.
     progress : callable, optional
         Called with what is done and the part that is done, 0 to 1.
     """
-    start = target.value(objective.head)
-    points = [Point(0.0, *measure(objective.head, target, validation), start, 0, objective.head)]
+    start, original = target.value(objective.head), objective.head
+
+    def unlearn(algorithm: Unlearner, eps: Array) -> Unlearned:
+        rng = np.random.default_rng(seed)
+        return algorithm.apply(objective, eps, curvature=curvature, rng=rng)
+
+    whole = None
+    if isinstance(algorithm, Budgeted):
+        if scheme.scales and steps:
+            whole = unlearn(algorithm, scheme.solve(problem).eps)
+        else:
+            steps = steps[:: -(len(steps) // TRIALS or 1)][::-1]
+            algorithm = algorithm.with_epochs(max(1, algorithm.epochs // TRIALS))
+    points = [Point(0.0, *measure(original, target, validation), start, 0, original)]
     for done, step in enumerate(steps, 1):
         weights = scheme.solve(problem.with_budget(step * problem.budget))
         changed = int((weights.eps != 0).sum())
-        head = objective.head
-        if changed:
-            rng = np.random.default_rng(seed)
-            head = algorithm.apply(objective, weights.eps, curvature=curvature, rng=rng)
-        figures = measure(head, target, validation)
+        if whole is not None:
+            reached = replace(whole, head=_part_of_the_way(original, whole.head, step))
+        elif changed:
+            reached = unlearn(algorithm, weights.eps)
+        else:
+            reached = Unlearned(original)
+        figures = measure(reached.head, target, validation)
         if all(np.isfinite(figures)):
-            points.append(Point(step, *figures, start - weights.predicted, changed, head))
+            predicted = start - weights.predicted
+            points.append(
+                Point(step, *figures, predicted, changed, reached.head, reached.diverged)
+            )
         if progress is not None:
             progress("walking the frontier", done / len(steps))
     return Frontier(tuple(points))
+
+
+def _part_of_the_way(start: LinearHead, end: LinearHead, t: float) -> LinearHead:
+    return start.with_theta(start.theta + t * (end.theta - start.theta))
 
 
 def _corrected(frontier: Frontier, index: int) -> Choice:

@@ -14,7 +14,7 @@ def apply(unlearner, objective, eps, seed=0):
         eps,
         curvature=Cholesky().factor(objective),
         rng=np.random.default_rng(seed),
-    )
+    ).head
 
 
 @pytest.mark.parametrize("unlearner", ALL_UNLEARNERS, ids=str)

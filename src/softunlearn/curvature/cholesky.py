@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, to_device
 from jaxtyping import Float
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_lapack_funcs
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_lapack_funcs, solve_triangular
 
 from softunlearn.curvature.solver import Solution
 from softunlearn.exceptions import SingularCurvatureError
@@ -117,6 +117,12 @@ class CholeskyFactor:
     def inverse(self) -> Float[Array, "p p"]:
         """Return H^-1."""
         return self._like(self._solve(np.eye(len(self.scale))))
+
+    def root_solve(self, xi: Float[Array, "p m"]) -> Float[Array, "p m"]:
+        """Return H^-1/2 xi: for standard normal xi, normal with covariance H^-1."""
+        L, lower = self.factor
+        x = solve_triangular(L, _to_numpy(xi), lower=lower, trans=1)
+        return self._like(self.scale[:, None] * x)
 
     def _solve(self, b: np.ndarray) -> np.ndarray:
         return self.scale[:, None] * cho_solve(self.factor, self.scale[:, None] * b)

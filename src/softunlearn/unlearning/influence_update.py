@@ -1,4 +1,4 @@
-"""The influence update (IF): one Newton-like step in closed form (Eq. 8)."""
+"""The influence update (IF): the first-order change in closed form (Eq. 8)."""
 
 from dataclasses import dataclass
 
@@ -6,17 +6,17 @@ import numpy as np
 from jaxtyping import Float
 
 from softunlearn.curvature.solver import Curvature
-from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
+from softunlearn.unlearning.unlearner import Unlearned
 
 
 @dataclass(frozen=True)
 class InfluenceUpdate:
     """theta' = theta - H^-1 G^T eps.
 
-    The first-order change of the trained parameters under the new weights. Exact as eps -> 0, one
-    pass and one solve; it fails where weights are large on rows of high leverage. Deterministic.
+    The first-order change of the trained parameters under the new weights: one pass and one solve.
+    Exact as eps -> 0; it fails where weights are large on rows of high leverage. Deterministic.
 
     References
     ----------
@@ -30,7 +30,7 @@ class InfluenceUpdate:
         *,
         curvature: Curvature,
         rng: np.random.Generator,
-    ) -> LinearHead:
+    ) -> Unlearned:
         """Return the corrected head."""
         step = curvature.solve(objective.gradient(eps[:, None])).x[:, 0]
-        return objective.head.with_theta(objective.head.theta - step)
+        return Unlearned(objective.head.with_theta(objective.head.theta - step))

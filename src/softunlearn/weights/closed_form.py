@@ -51,6 +51,11 @@ class ClosedForm:
         if not 0 <= self.lam < float("inf"):
             raise ValueError(f"`lam` must be at least 0 and finite, got {self.lam}.")
 
+    @property
+    def scales(self) -> bool:
+        """Return whether the budget always binds, so that the weights are proportional to it."""
+        return self.lam == 0
+
     def solve(self, problem: Problem) -> Weights:
         """Return the weights. eps = 0 where a = 0, delta = 0, or a and u are opposed."""
         xp = array_namespace(problem.target, problem.utility)

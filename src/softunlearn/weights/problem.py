@@ -100,6 +100,11 @@ class Weights:
 class WeightScheme(Protocol):
     """A way to choose weights."""
 
+    @property
+    def scales(self) -> bool:
+        """Whether the weights for a part t of the budget are t times those for all of it."""
+        ...
+
     def solve(self, problem: Problem) -> Weights:
         """Return the weights for a problem; eps = 0, with a reason, where there are none."""
         ...

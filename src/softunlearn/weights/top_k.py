@@ -31,6 +31,7 @@ class TopK:
     """
 
     max_fraction: float = 1.0
+    scales = False
 
     def __post_init__(self) -> None:
         if not 0 < self.max_fraction <= 1:

@@ -1,0 +1,45 @@
+"""GA+FT, and gradient ascent (GA) and fine-tuning (FT) alone (Eq. 9)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from softunlearn.losses import CrossEntropy
+from softunlearn.rows import Array
+from softunlearn.unlearning.training import ByTraining, Phase, Term
+
+
+@dataclass(frozen=True, kw_only=True)
+class AscentAndFineTuning(ByTraining):
+    """Descend ascent sum_i eps_i l_i + alpha (sum_i w_i l_i + penalty), w = 1 + eps.
+
+    Rows of negative eps are ascended, the others descended. Hard weights give the usual
+    - sum of forgotten + alpha sum of retained losses.
+
+    Parameters
+    ----------
+    ascent : float, default=1.0
+        Weight of the first sum; 0 is fine-tuning (FT).
+    alpha : float, default=1.0
+        Weight of the second; 0 is gradient ascent (GA), which has no end: give it few epochs.
+
+    References
+    ----------
+    Eq. 9.
+    """
+
+    ascent: float = 1.0
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("ascent", "alpha"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
+
+    def phases(
+        self, eps: Float[Array, "n"], y: Array, original: Array, anew: Array
+    ) -> Sequence[Phase]:
+        """Return one phase: both sums are of the same loss."""
+        weights = self.ascent * eps + self.alpha * (1 + eps)
+        return [Phase([Term(CrossEntropy(), weights, y)], penalty=self.alpha)]

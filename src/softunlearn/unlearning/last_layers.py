@@ -1,0 +1,54 @@
+"""CF-k and EU-k: the last k layers are trained on the weighted rows, the rest is frozen.
+
+Catastrophic forgetting (CF-k) goes on from the parameters as they are, exact unlearning (EU-k)
+starts anew. Both minimise sum_i w_i l_i + penalty with w = max(1 + eps, 0): trained to
+convergence, on the last layer both are the exact refit under those weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+
+from softunlearn.losses import CrossEntropy
+from softunlearn.rows import Array
+from softunlearn.unlearning.training import ByTraining, Phase, Term
+from softunlearn.unlearning.unlearner import clipped
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatastrophicForgetting(ByTraining):
+    """CF-k: fine-tune from the original parameters.
+
+    References
+    ----------
+    Goel, Prabhu and Kumaraguru, 2022.
+    """
+
+    def phases(
+        self, eps: Float[Array, "n"], y: Array, original: Array, anew: Array
+    ) -> Sequence[Phase]:
+        """Return one phase."""
+        return _weighted_training(eps, y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactUnlearning(ByTraining):
+    """EU-k: train from newly initialised parameters.
+
+    References
+    ----------
+    Goel, Prabhu and Kumaraguru, 2022.
+    """
+
+    starts_anew = True
+
+    def phases(
+        self, eps: Float[Array, "n"], y: Array, original: Array, anew: Array
+    ) -> Sequence[Phase]:
+        """Return one phase."""
+        return _weighted_training(eps, y)
+
+
+def _weighted_training(eps: Array, y: Array) -> Sequence[Phase]:
+    return [Phase([Term(CrossEntropy(), clipped(eps)[0], y)], penalty=1.0)]
