@@ -291,10 +291,13 @@ def walk(
         else:
             steps = steps[:: -(len(steps) // TRIALS or 1)][::-1]
             algorithm = algorithm.with_epochs(max(1, algorithm.epochs // TRIALS))
+    tried = None
     points = [Point(0.0, *measure(original, target, validation), start, 0, original)]
     for done, step in enumerate(steps, 1):
         weights = scheme.solve(problem.with_budget(step * problem.budget))
-        changed = int((weights.eps != 0).sum())
+        if tried is not None and bool((weights.eps == tried).all()):
+            continue  # the scheme has no more to give
+        tried, changed = weights.eps, int((weights.eps != 0).sum())
         if whole is not None:
             reached = replace(whole, head=_part_of_the_way(original, whole.head, step))
         elif changed:

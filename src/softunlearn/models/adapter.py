@@ -38,23 +38,61 @@ class ModelAdapter(Protocol):
         ...
 
 
-def adapt(model: Any) -> ModelAdapter:
-    """Return the adapter of a trained model.
+@runtime_checkable
+class Locatable(ModelAdapter, Protocol):
+    """An adapter that must see the model run to know for certain which layer its head is."""
+
+    def located(self, X: Any) -> ModelAdapter:
+        """Return the adapter that knows; the same one where it was told."""
+        ...
+
+
+def adapt(model: Any, X: Any = None) -> ModelAdapter:
+    """Return the adapter of a trained model; an adapter is returned as it is.
+
+    Parameters
+    ----------
+    model : object
+        A trained model, or its adapter, where the model needs one with options.
+    X : array-like of shape (n, ...), optional
+        Some of the model's rows. With them the layer that gives a torch module's logits is found
+        by running it; without them the last linear layer is taken for it until rows show otherwise.
 
     Raises
     ------
     ModelError
         No adapter takes it: it is not trained, or has no linear head.
     """
-    if "sklearn" in sys.modules:  # a scikit-learn model cannot exist before its library
+    adapter = model if isinstance(model, ModelAdapter) else _adapter(model)
+    return adapter.located(X) if X is not None and isinstance(adapter, Locatable) else adapter
+
+
+def _adapter(model: Any) -> ModelAdapter:
+    # a model cannot exist before its library is loaded
+    if "sklearn" in sys.modules:
         from sklearn.base import BaseEstimator
 
-        from softunlearn.models.scikit_learn import ScikitLearnAdapter
-
         if isinstance(model, BaseEstimator):
-            return ScikitLearnAdapter(model)
+            return _scikit_learn_adapter(model)
+    if "torch" in sys.modules:
+        from torch.nn import Module
+
+        from softunlearn.models.torch_module import TorchModule
+
+        if isinstance(model, Module):
+            return TorchModule(model)
     raise ModelError(
         f"No linear head is known in a {type(model).__name__}. Give a trained scikit-learn "
-        "LogisticRegression, LogisticRegressionCV or SGDClassifier(loss='log_loss'), or a "
-        "Pipeline that ends in one."
+        "LogisticRegression, LogisticRegressionCV, SGDClassifier(loss='log_loss') or "
+        "MLPClassifier, a Pipeline that ends in one, or a torch module."
     )
+
+
+def _scikit_learn_adapter(model: Any) -> ModelAdapter:
+    from sklearn.neural_network import MLPClassifier
+
+    from softunlearn.models.perceptron import PerceptronAdapter
+    from softunlearn.models.scikit_learn import ScikitLearnAdapter, final_step
+
+    is_perceptron = isinstance(final_step(model), MLPClassifier)
+    return PerceptronAdapter(model) if is_perceptron else ScikitLearnAdapter(model)

@@ -1,7 +1,8 @@
 """scikit-learn: a logistic regression, bare, at the end of a Pipeline, or found by a search.
 
 Everything before the last step is frozen and goes on transforming the rows. A head's penalty is
-read from the estimator: 1/C on a sum of losses, alpha on a mean.
+read from the estimator: 1/C on a sum of losses, alpha on a mean. Pipelines and searches are
+opened by `final_step` and `final_input`, whatever they end in.
 """
 
 import copy
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.pipeline import Pipeline
@@ -19,7 +20,9 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
 
-SUPPORTED = "LogisticRegression, LogisticRegressionCV or SGDClassifier(loss='log_loss')"
+SUPPORTED = (
+    "LogisticRegression, LogisticRegressionCV, SGDClassifier(loss='log_loss') or MLPClassifier"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +39,7 @@ class ScikitLearnAdapter:
     model: Any
 
     def __post_init__(self) -> None:
-        final: Any = _final(self.model)
+        final = final_step(self.model)
         if not isinstance(final, LogisticRegression | SGDClassifier):
             raise ModelError(
                 f"The model ends in a {type(final).__name__}, which has no linear head that can "
@@ -57,7 +60,7 @@ class ScikitLearnAdapter:
 
     def head(self, n_rows: int) -> LinearHead:
         """Return W, b, the penalty in the sum convention, and the classes."""
-        final: Any = _final(self.model)
+        final = final_step(self.model)
         return LinearHead(
             W=np.array(_dense(final.coef_), dtype=np.float64),
             b=np.array(final.intercept_, dtype=np.float64) if final.fit_intercept else None,
@@ -67,22 +70,11 @@ class ScikitLearnAdapter:
 
     def features(self, X: Any) -> np.ndarray:
         """Return the last step's input: what the steps before it make of X, as dense floats."""
-        steps = _steps_before_final(self.model)
-        try:
-            X = _dense(steps.transform(X) if steps is not None else X)
-            phi = np.asarray(check_array(X, dtype="numeric", ensure_all_finite=False))
-        except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"the model cannot take these rows: {_first_line(error)}") from error
-        expected = _final(self.model).coef_.shape[1]
-        if phi.shape[1] != expected:
-            raise InputError(
-                f"X has {phi.shape[1]} columns where the model was trained with {expected}"
-            )
-        return phi if phi.dtype == np.float32 else phi.astype(np.float64, copy=False)
+        return final_input(self.model, X, width=final_step(self.model).coef_.shape[1])
 
     def feature_names(self) -> tuple[str, ...] | None:
         """Return the names that the last step, or the one before it, knows."""
-        names = getattr(_final(self.model), "feature_names_in_", None)
+        names = getattr(final_step(self.model), "feature_names_in_", None)
         steps = _steps_before_final(self.model)
         if names is None and steps is not None:
             try:
@@ -93,7 +85,7 @@ class ScikitLearnAdapter:
 
     def class_weight(self, y: np.ndarray) -> np.ndarray | None:
         """Return what `class_weight` made of each row."""
-        class_weight = _final(self.model).class_weight
+        class_weight = final_step(self.model).class_weight
         return None if class_weight is None else compute_sample_weight(class_weight, y)
 
     def logits(self, X: Any) -> np.ndarray:
@@ -104,20 +96,42 @@ class ScikitLearnAdapter:
     def with_head(self, head: LinearHead) -> Any:
         """Return a deep copy whose last step has other coefficients."""
         model = copy.deepcopy(self.model)
-        final = _final(model)
+        final = final_step(model)
         final.coef_ = np.array(head.W, dtype=final.coef_.dtype)
         if head.b is not None:
             final.intercept_ = np.array(head.b, dtype=final.intercept_.dtype)
         return model
 
 
-def _final(model: Any) -> Any:
+def final_step(model: Any) -> Any:
     """Return the estimator that holds the coefficients, inside pipelines and searches."""
     if isinstance(model, Pipeline):
-        return _final(model.steps[-1][1])
+        return final_step(model.steps[-1][1])
     if hasattr(model, "best_estimator_"):
-        return _final(model.best_estimator_)
+        return final_step(model.best_estimator_)
     return model
+
+
+def final_input(model: Any, X: Any, *, width: int, sparse: bool = False) -> Any:
+    """Return what the steps before the last make of X: floats, dense unless `sparse` may stay.
+
+    Raises
+    ------
+    InputError
+        A step refuses the rows, or they have not the `width` that the last step was trained with.
+    """
+    steps = _steps_before_final(model)
+    try:
+        X = steps.transform(X) if steps is not None else X
+        X = X if sparse else _dense(X)
+        phi = check_array(
+            X, accept_sparse=sparse and ["csr", "csc"], dtype="numeric", ensure_all_finite=False
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"the model cannot take these rows: {_first_line(error)}") from error
+    if phi.shape[1] != width:
+        raise InputError(f"X has {phi.shape[1]} columns where the model was trained with {width}")
+    return phi if phi.dtype == np.float32 else phi.astype(np.float64, copy=False)
 
 
 def _refuse_other_links(final: Any) -> None:
@@ -171,7 +185,7 @@ def _l2(final: Any, n_rows: int) -> float:
 
 
 def _dense(X: Any) -> Any:
-    return X.toarray() if sparse.issparse(X) else X
+    return X.toarray() if issparse(X) else X
 
 
 def _first_line(error: BaseException) -> str:

@@ -22,7 +22,7 @@ ALGORITHMS: dict[str, Unlearner] = {
     "influence": InfluenceUpdate(),
     "ga_ft": AscentAndFineTuning(),
     "ft": AscentAndFineTuning(ascent=0.0),
-    "ga": AscentAndFineTuning(alpha=0.0, training=Training(epochs=5)),
+    "ga": AscentAndFineTuning(ascent=1.0, alpha=0.0, training=Training(epochs=5)),
     "fisher": Fisher(),
     "ntk": NTK(),
     "scrub": Scrub(),

@@ -19,8 +19,9 @@ class AscentAndFineTuning(ByTraining):
 
     Parameters
     ----------
-    ascent : float, default=1.0
-        Weight of the first sum; 0 is fine-tuning (FT).
+    ascent : float, default=0.25
+        Weight of the first sum; 0 is fine-tuning (FT). The larger, the sooner training runs away
+        where many rows are forgotten.
     alpha : float, default=1.0
         Weight of the second; 0 is gradient ascent (GA), which has no end: give it few epochs.
 
@@ -29,7 +30,7 @@ class AscentAndFineTuning(ByTraining):
     Eq. 9.
     """
 
-    ascent: float = 1.0
+    ascent: float = 0.25
     alpha: float = 1.0
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ head, or the last layers of a network; the loop knows its parameters and its gra
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -99,19 +100,29 @@ class TrainableHead:
     ) -> Float[Array, "p"]:
         """Return the mean of the terms' gradients, and the penalty's share."""
         head, given = self.objective.head.with_theta(theta), self.objective.rows
-        X = _take(given.X, rows)
+        X, weight = _take(given.X, rows), _take(given.weight, rows)
         gradient = phase.penalty * X.shape[0] / self.n_rows * head.penalty * theta
         for term in phase.terms:
-            part = Rows(X, _take(term.targets, rows), weight=_take(given.weight, rows))
+            part = Rows(X, _take(term.targets, rows), weight=weight)
             weights = _take(term.weights, rows)[:, None]
             gradient = gradient + HeadObjective(head, part, term.loss).gradient(weights)[:, 0]
-        return gradient / X.shape[0]
+        return gradient / (X.shape[0] * self._mean_weight)
 
     def mean_loss(self, theta: Float[Array, "p"]) -> float:
         """Return the mean log loss of the training rows."""
         xp = array_namespace(theta)
-        z = HeadObjective(self.objective.head.with_theta(theta), self.objective.rows).logits()
-        return float(xp.mean(CrossEntropy().value(z, self.objective.rows.y)))
+        rows = self.objective.rows
+        z = HeadObjective(self.objective.head.with_theta(theta), rows).logits()
+        loss = CrossEntropy().value(z, rows.y)
+        return float(
+            xp.mean(loss if rows.weight is None else rows.weight * loss) / self._mean_weight
+        )
+
+    @cached_property
+    def _mean_weight(self) -> float:
+        """Return the mean training weight: a row of weight 2 counts as two rows do."""
+        weight = self.objective.rows.weight
+        return 1.0 if weight is None else float(array_namespace(weight).mean(weight))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Extracted features on disk, so that a long extraction is paid for once.
+
+An entry's name is the sha256 of all that its features depend on, so nothing is ever out of date:
+another model or other rows have another name. An entry is a sha256 of what follows, then an array
+in NumPy's own format, which holds numbers and no objects. It is written beside its place and moved
+there in one step: an interrupted run leaves no half entry, and of two processes that write the
+same entry either may win. What does not match its checksum is not there.
+"""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from softunlearn.exceptions import FileError, SoftUnlearnWarning
+
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+_LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A folder of extracted features; delete it, or any file in it, whenever you like.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Made where it is not there. Nothing else should be kept in it.
+
+    Raises
+    ------
+    FileError
+        The folder cannot be made or written to.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cache = FeatureCache(folder)
+    ...     cache.put(key([b"model", b"rows"]), np.eye(2))
+    ...     cache.get(key([b"model", b"rows"])), cache.get(key([b"model", b"other rows"]))
+    (array([[1., 0.], [0., 1.]]), None)
+    """
+
+    directory: str | Path
+
+    def __post_init__(self) -> None:
+        folder = Path(self.directory)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FileError(f"{folder} cannot be made: {error.strerror or error}.") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise FileError(f"{folder} cannot be written; give a folder that can.")
+
+    def get(self, name: str) -> np.ndarray | None:
+        """Return the entry's features, or None where it is missing or damaged."""
+        try:
+            with self._path(name).open("rb") as file:
+                checksum = file.read(_CHECKSUM_BYTES)
+                if hashlib.file_digest(file, "sha256").digest() != checksum:
+                    return None
+                file.seek(_CHECKSUM_BYTES)
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except OSError:
+            return None
+
+    def put(self, name: str, phi: np.ndarray) -> None:
+        """Keep features under a name; where they cannot be kept, warn and go on."""
+        try:
+            self._write(self._path(name), phi)
+        except OSError as error:
+            warnings.warn(
+                f"The features are not kept for next time: {self.directory} cannot be written "
+                f"({error.strerror or error}).",
+                SoftUnlearnWarning,
+                stacklevel=2,
+            )
+
+    def _path(self, name: str) -> Path:
+        return Path(self.directory) / f"{name}.features"
+
+    def _write(self, path: Path, phi: np.ndarray) -> None:
+        handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w+b") as file:
+                file.write(bytes(_CHECKSUM_BYTES))
+                np.lib.format.write_array(file, phi, allow_pickle=False)
+                file.seek(_CHECKSUM_BYTES)
+                checksum = hashlib.file_digest(file, "sha256").digest()
+                file.seek(0)
+                file.write(checksum)
+            os.replace(temporary, path)
+        except BaseException:  # an interrupt too: nothing half written stays
+            with suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def key(parts: Iterable[bytes]) -> str:
+    """Return one name for a sequence of parts; other parts, or other borders, have another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(_LENGTH_BYTES, "little"))
+        digest.update(part)
+    return digest.hexdigest()
