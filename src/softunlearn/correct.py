@@ -477,6 +477,11 @@ def _message(correction: Correction, choice: Choice) -> str:
             "The model was not at the optimum of its training loss: finishing its training alone "
             f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer."
         )
+    if clipped := correction.frontier[choice.index].clipped_rows:
+        notes.append(
+            f"{clipped:,} rows had a negative weight, which the algorithm took as 0: the largest "
+            "weights are beyond what it can follow."
+        )
     if correction.conditions.damping > 0:
         notes.append(
             f"The Hessian was singular, and {correction.conditions.damping:.0e} of its diagonal "

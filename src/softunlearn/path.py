@@ -50,6 +50,8 @@ class Point:
     changed_rows : int
         Rows whose weight is not what it was.
     head : LinearHead
+    clipped_rows : int
+        Rows whose negative weight the algorithm took as 0.
     diverged : bool
         Whether the algorithm ran away and `head` is the best it saw.
     """
@@ -61,6 +63,7 @@ class Point:
     predicted: float
     changed_rows: int
     head: LinearHead
+    clipped_rows: int = 0
     diverged: bool = False
 
 
@@ -307,9 +310,8 @@ def walk(
         figures = measure(reached.head, target, validation)
         if all(np.isfinite(figures)):
             predicted = start - weights.predicted
-            points.append(
-                Point(step, *figures, predicted, changed, reached.head, reached.diverged)
-            )
+            how = (reached.head, reached.clipped_rows, reached.diverged)
+            points.append(Point(step, *figures, predicted, changed, *how))
         if progress is not None:
             progress("walking the frontier", done / len(steps))
     return Frontier(tuple(points))

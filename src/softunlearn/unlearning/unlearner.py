@@ -58,7 +58,7 @@ class Unlearner(Protocol):
 
 
 @runtime_checkable
-class Budgeted(Protocol):
+class Budgeted(Unlearner, Protocol):
     """An unlearner that takes many passes over the rows, and how many it may take."""
 
     @property
