@@ -8,6 +8,7 @@ None knows of hard or soft: each sees row weights eps.
 """
 
 from softunlearn.unlearning.bad_teacher import BadTeacher
+from softunlearn.unlearning.by_training import ByTraining
 from softunlearn.unlearning.fine_tuning import AscentAndFineTuning
 from softunlearn.unlearning.fisher import Fisher
 from softunlearn.unlearning.influence_update import InfluenceUpdate
@@ -40,6 +41,7 @@ __all__ = [
     "AscentAndFineTuning",
     "BadTeacher",
     "Budgeted",
+    "ByTraining",
     "CatastrophicForgetting",
     "ExactUnlearning",
     "Fisher",

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from softunlearn.losses import KLToTeacher
 from softunlearn.rows import Array
-from softunlearn.unlearning.training import ByTraining, Phase, Term
+from softunlearn.unlearning.by_training import ByTraining
+from softunlearn.unlearning.training import Phase, Term
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,8 @@ from jaxtyping import Float
 
 from softunlearn.losses import CrossEntropy
 from softunlearn.rows import Array
-from softunlearn.unlearning.training import ByTraining, Phase, Term
+from softunlearn.unlearning.by_training import ByTraining
+from softunlearn.unlearning.training import Phase, Term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class AscentAndFineTuning(ByTraining):
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("ascent", "alpha"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")

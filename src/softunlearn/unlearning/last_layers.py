@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from softunlearn.losses import CrossEntropy
 from softunlearn.rows import Array
-from softunlearn.unlearning.training import ByTraining, Phase, Term
+from softunlearn.unlearning.by_training import ByTraining
+from softunlearn.unlearning.training import Phase, Term
 from softunlearn.unlearning.unlearner import clipped
 
 

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from softunlearn.losses import CrossEntropy, KLToTeacher
 from softunlearn.rows import Array
-from softunlearn.unlearning.training import ByTraining, Phase, Term
+from softunlearn.unlearning.by_training import ByTraining
+from softunlearn.unlearning.training import Phase, Term
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Scrub(ByTraining):
     forget_rounds: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("alpha", "gamma", "forget_rounds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
