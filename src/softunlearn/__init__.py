@@ -24,8 +24,8 @@ from softunlearn.exceptions import (
     Status,
 )
 from softunlearn.metrics import Target
-from softunlearn.path import Select
 from softunlearn.rows import Rows
+from softunlearn.select import Select
 
 if TYPE_CHECKING:
     from softunlearn import datasets

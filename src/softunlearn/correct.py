@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from softunlearn.attacks import Attack, Boundary
-from softunlearn.curvature import Cholesky, CurvatureSolver
+from softunlearn.curvature import Cholesky, Curvature, CurvatureSolver
 from softunlearn.evaluation import Evaluator, Figures
-from softunlearn.exceptions import Status
+from softunlearn.exceptions import ModelError, Status
 from softunlearn.head import LinearHead
 from softunlearn.influence import Influence, influence, leverage, stationarity
 from softunlearn.metrics import (
@@ -33,10 +33,13 @@ from softunlearn.metrics import (
 )
 from softunlearn.metrics.gaps import positive_class
 from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.models.adapter import Deep
+from softunlearn.network import NetworkOnRows, UnlearnedNetwork
 from softunlearn.objective import HeadObjective
-from softunlearn.path import RULES, Choice, Frontier, Rule, walk
+from softunlearn.path import STEPS, Correctable, Frontier, HeadOnRows, walk
 from softunlearn.rows import Rows, as_rows
-from softunlearn.unlearning import ALGORITHMS, Unlearner
+from softunlearn.select import RULES, Choice, Rule
+from softunlearn.unlearning import ALGORITHMS, ByTraining, Unlearner
 from softunlearn.weights import SCHEMES, Conditions, Problem, Weights, WeightScheme, conditions
 
 METRICS: dict[str, Metric | Attack] = {
@@ -267,7 +270,7 @@ def correct(
         given = {"train": as_rows(train, "train"), "validation": as_rows(validation, "validation")}
         if test is not None:
             given["test"] = as_rows(test, "test")
-        adapter = adapt(model)
+        adapter = adapt(model, given["train"].X)
         head = adapter.head(len(given["train"]))
         encoder = Encoder(adapter, head).with_groups_of(*given.values())
         fair = not isinstance(metric_, Attack | Target) and metric_.needs_groups
@@ -295,22 +298,21 @@ def correct(
 
     with clock("step 3: correction"):
         to_correct = problem.budget > only_above and bool((weights.eps != 0).any())
+        correctable = _correctable(
+            algorithm_, adapter, objective, factored, target, given, rows, random_state
+        )
         frontier = walk(
-            objective,
-            factored,
+            correctable,
             problem,
             scheme=scheme_,
             algorithm=algorithm_,
-            target=target,
-            validation=rows["validation"],
-            seed=random_state,
-            **({} if to_correct else {"steps": ()}),
+            steps=STEPS if to_correct else (),
             progress=report,
         )
         choice = (
             rule.choose(frontier) if to_correct else _nothing(problem.budget, only_above, weights)
         )
-        if frontier[choice.index].diverged:
+        if frontier[choice.index].reached.diverged:
             choice = replace(
                 choice,
                 status=Status.DIVERGED,
@@ -395,7 +397,7 @@ def influence_scores(
     (300, 1)
     """
     given = as_rows(train, "train")
-    adapter = adapt(model)
+    adapter = adapt(model, given.X)
     head = adapter.head(len(given))
     encoder = Encoder(adapter, head)
     objective = HeadObjective(head, encoder.encode(given, "train", train=True))
@@ -425,6 +427,32 @@ def _target(metric: Metric | Attack | Target, encoder: Encoder, validation: Rows
     return Target(metric, validation)
 
 
+def _correctable(
+    algorithm: Unlearner,
+    adapter: ModelAdapter,
+    objective: HeadObjective,
+    curvature: Curvature,
+    target: Target,
+    given: dict[str, Rows],
+    rows: dict[str, Rows],
+    seed: int,
+) -> Correctable:
+    """Return the head on its features, or the last layers where more are to be trained."""
+    if not isinstance(algorithm, ByTraining) or algorithm.layers == 1:
+        return HeadOnRows(objective, curvature, target, rows["validation"], seed)
+    if not isinstance(adapter, Deep):
+        raise ModelError(
+            f"`layers` is {algorithm.layers}, and only the last layer of this model can be "
+            "trained; deeper layers need a torch module."
+        )
+    if len(target.rows) != len(rows["validation"]):
+        raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
+    as_given = replace(rows["train"], X=given["train"].X)
+    X = given["validation"].X
+    tail = adapter.tail(as_given, algorithm.layers)
+    return NetworkOnRows(adapter, tail, rows["validation"], X, target, X, seed)
+
+
 def _positive(metric: Metric | Attack | Target, head: LinearHead) -> int | None:
     """Return the class whose rates are reported; None for several classes and none named."""
     named = getattr(metric.metric if isinstance(metric, Target) else metric, "positive", None)
@@ -451,15 +479,21 @@ def _outcome(correction: Correction, choice: Choice) -> Correction:
     point = correction.frontier[choice.index]
     unchanged = choice.index == 0
     solved = session.scheme.solve(session.problem.with_budget(point.step * session.problem.budget))
-    model = correction.session.adapter.with_head(point.head)
-    start = time.perf_counter()
-    after = (
-        correction.before if unchanged else _evaluate(session.evaluator, point.head, session.rows)
-    )
+    start, after = time.perf_counter(), correction.before
+    if isinstance(point.reached, UnlearnedNetwork):
+        adapter = point.reached.adapter
+        if not unchanged:
+            phi = {name: adapter.features(part.X) for name, part in session.given.items()}
+            rows = {name: part.with_features(phi[name]) for name, part in session.rows.items()}
+            after = _evaluate(session.evaluator, point.head, rows, session.rows)
+    else:
+        adapter = session.adapter
+        if not unchanged:
+            after = _evaluate(session.evaluator, point.head, session.rows)
     spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - start
     return replace(
         correction,
-        model=model,
+        model=adapter.with_head(point.head),
         weights=np.zeros_like(correction.weights) if unchanged else np.asarray(solved.eps),
         status=choice.status,
         message=_message(correction, choice),
@@ -477,7 +511,7 @@ def _message(correction: Correction, choice: Choice) -> str:
             "The model was not at the optimum of its training loss: finishing its training alone "
             f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer."
         )
-    if clipped := correction.frontier[choice.index].clipped_rows:
+    if clipped := correction.frontier[choice.index].reached.clipped_rows:
         notes.append(
             f"{clipped:,} rows had a negative weight, which the algorithm took as 0: the largest "
             "weights are beyond what it can follow."
@@ -490,8 +524,16 @@ def _message(correction: Correction, choice: Choice) -> str:
     return " ".join(notes)
 
 
-def _evaluate(evaluator: Evaluator, head: LinearHead, rows: dict[str, Rows]) -> SplitFigures:
-    figures = {name: evaluator.evaluate(head, part) for name, part in rows.items()}
+def _evaluate(
+    evaluator: Evaluator,
+    head: LinearHead,
+    rows: dict[str, Rows],
+    origin: dict[str, Rows] | None = None,
+) -> SplitFigures:
+    figures = {
+        name: evaluator.evaluate(head, part, None if origin is None else origin[name])
+        for name, part in rows.items()
+    }
     return SplitFigures(figures["train"], figures["validation"], figures.get("test"))
 
 

@@ -16,7 +16,7 @@ from softunlearn.head import LinearHead
 from softunlearn.losses import CrossEntropy, class_probabilities, predicted_class
 from softunlearn.metrics.gaps import group_means
 from softunlearn.objective import HeadObjective
-from softunlearn.rows import Array, Rows
+from softunlearn.rows import Array, Chunk, Rows
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,20 @@ class Evaluator:
     positive: int | None = 1
     groups: tuple[str, ...] = ()
 
-    def evaluate(self, head: LinearHead, rows: Rows) -> Figures:
-        """Return a head's figures on rows."""
+    def evaluate(self, head: LinearHead, rows: Rows, origin: Rows | None = None) -> Figures:
+        """Return a head's figures on rows.
+
+        Where the features themselves were corrected, `origin` holds the original ones: the attack
+        is made on those, and its perturbation added to the new.
+        """
         z = _host(HeadObjective(head, rows).logits())
-        z_attacked = _host(
-            rows.map(lambda chunk: head.logits(self.attack.perturb(self.original, chunk.X)))
-        )
+        phi = rows.X if origin is None else origin.X
+
+        def attacked(chunk: Chunk, phi: Array) -> Array:
+            perturbed = self.attack.perturb(self.original, phi)
+            return head.logits(perturbed if origin is None else chunk.X + (perturbed - phi))
+
+        z_attacked = _host(rows.map(attacked, phi))
         y = _host(rows.y)
         right, loss = predicted_class(z) == y, CrossEntropy().value(z, y)
         gaps, groups = {}, ()

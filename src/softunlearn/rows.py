@@ -71,7 +71,9 @@ class Rows:
             object.__setattr__(self, "feature_names", tuple(str(name) for name in names))
 
     def __len__(self) -> int:
-        return int(self.X.shape[0]) if hasattr(self.X, "shape") else len(self.X)
+        # a torch DataLoader's own length counts batches
+        X = self.X.dataset if hasattr(self.X, "collate_fn") else self.X
+        return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
     def with_features(self, X: Any) -> "Rows":
         """Return the same rows with other features, for instance perturbed ones."""
@@ -142,7 +144,10 @@ def as_rows(data: Any, name: str) -> Rows:
 
 
 def take(values: Any, index: np.ndarray) -> Any:
-    """Return the rows `index` of an array, a sparse matrix or a dataframe."""
+    """Return the rows `index` of an array, a sparse matrix, a dataframe or a torch DataLoader."""
+    if hasattr(values, "collate_fn"):
+        items = [values.dataset[i] for i in index]
+        return type(values)(items, batch_size=len(items), collate_fn=values.collate_fn)
     if hasattr(values, "iloc"):
         return values.iloc[index]
     return values[index] if hasattr(values, "shape") else [values[i] for i in index]

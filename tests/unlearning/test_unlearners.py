@@ -206,7 +206,7 @@ def torch_loss(algorithm, z, y, eps, original, anew):
         return [(0.3 * eps * nll + 0.7 * (1 + eps) * nll).sum()]
     if isinstance(algorithm, Scrub):
         forget = torch.clamp(-eps, min=0)
-        return [-(forget * kl(original)).sum(), (w * (0.5 * kl(original) + 2.0 * nll)).sum()]
+        return [(w * (0.5 * kl(original) + 2.0 * nll)).sum(), -(forget * kl(original)).sum()]
     if isinstance(algorithm, BadTeacher):
         q = torch.clamp(-eps, 0, 1)
         return [(q * kl(anew) + (1 - q) * kl(original)).sum()]

@@ -15,7 +15,7 @@ from softunlearn import datasets
 from softunlearn.cli import screen
 from softunlearn.correct import METRICS, Correction, correct
 from softunlearn.exceptions import SoftUnlearnError, Status
-from softunlearn.path import Select
+from softunlearn.select import Select
 from softunlearn.unlearning import ALGORITHMS
 from softunlearn.weights import SCHEMES
 

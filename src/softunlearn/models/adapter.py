@@ -7,6 +7,7 @@ import numpy as np
 
 from softunlearn.exceptions import ModelError
 from softunlearn.head import LinearHead
+from softunlearn.rows import Rows
 
 
 @runtime_checkable
@@ -47,6 +48,18 @@ class Locatable(ModelAdapter, Protocol):
         ...
 
 
+@runtime_checkable
+class Deep(Protocol):
+    """An adapter whose model can be trained beyond its head."""
+
+    def tail(self, rows: Rows, layers: int) -> Any:
+        """Return the last layers on rows, as the model takes them: a `Trainable`.
+
+        Its `with_theta(theta)` returns the adapter of a copy of the model with such parameters.
+        """
+        ...
+
+
 def adapt(model: Any, X: Any = None) -> ModelAdapter:
     """Return the adapter of a trained model; an adapter is returned as it is.
 
@@ -56,7 +69,8 @@ def adapt(model: Any, X: Any = None) -> ModelAdapter:
         A trained model, or its adapter, where the model needs one with options.
     X : array-like of shape (n, ...), optional
         Some of the model's rows. With them the layer that gives a torch module's logits is found
-        by running it; without them the last linear layer is taken for it until rows show otherwise.
+        by running it; without them the last linear layer is taken for it, until rows show that
+        it is not.
 
     Raises
     ------

@@ -103,10 +103,10 @@ class FeatureCache:
             raise
 
 
-def key(parts: Iterable[bytes]) -> str:
+def key(parts: Iterable[bytes | memoryview]) -> str:
     """Return one name for a sequence of parts; other parts, or other borders, have another."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(len(part).to_bytes(_LENGTH_BYTES, "little"))
+        digest.update(memoryview(part).nbytes.to_bytes(_LENGTH_BYTES, "little"))
         digest.update(part)
     return digest.hexdigest()

@@ -21,25 +21,25 @@ LABELS = ("label", "labels")
 
 
 def batches(X: Any, size: int) -> Iterator[Any]:
-    """Yield the inputs of consecutive rows: a tensor, a tuple of them, or a mapping.
+    """Yield the inputs of consecutive rows, on whatever device and of whatever type they are.
 
     Raises
     ------
     InputError
         The rows are not numbers, or a loader does not keep their order.
     """
-    if isinstance(X, list) and X and _is_item(X[0]):
-        X = DataLoader(X, batch_size=size)  # a list of a data set's items is one
-    if isinstance(X, Dataset):
-        if not hasattr(X, "__len__"):
-            raise InputError("a data set must have a length; give one with __len__, not a stream")
-        X = DataLoader(X, batch_size=size)
     if isinstance(X, DataLoader):
         yield from _loaded(X)
         return
+    if isinstance(X, Dataset) or (isinstance(X, list) and X and _is_item(X[0])):
+        if not hasattr(X, "__len__"):
+            raise InputError("a data set must have a length; give one with __len__, not a stream")
+        items: Any = X
+        yield from _loaded(DataLoader(items, batch_size=size))
+        return
+    rows = getattr(X, "iloc", X)  # of a dataframe, by position
     for start in range(0, len(Rows(X, None)), size):
-        part = slice(start, start + size)
-        yield _tensor(X.iloc[part] if hasattr(X, "iloc") else X[part])
+        yield _tensor(rows[start : start + size])
 
 
 def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -76,6 +76,7 @@ def _inputs(batch: Any) -> Any:
 
 
 def _is_item(item: Any) -> bool:
+    """Return whether a list of such things is a list of a data set's items, not of numbers."""
     return isinstance(item, Tensor | Mapping) or (
         isinstance(item, tuple) and len(item) > 0 and not np.isscalar(item[0])
     )
@@ -105,12 +106,12 @@ def sent(inputs: Any, device: torch.device | str, floating: torch.dtype) -> Any:
     return inputs
 
 
-def content(value: Any) -> Iterator[bytes]:
-    """Yield what tells tensors, or several of them, from others."""
+def content(value: Any) -> Iterator[bytes | memoryview]:
+    """Yield what tells inputs from others: names, shapes, types and bytes."""
     if isinstance(value, Tensor):
         flat = value.detach().cpu().contiguous().reshape(-1)
         yield repr((tuple(value.shape), value.dtype)).encode()
-        yield flat.view(torch.uint8).numpy().tobytes()
+        yield flat.view(torch.uint8).numpy().data
     elif isinstance(value, Mapping):
         for name in sorted(value):
             yield str(name).encode()
@@ -123,4 +124,5 @@ def content(value: Any) -> Iterator[bytes]:
 
 
 def first_line(error: BaseException) -> str:
+    """Return an error's first line, or its type where it says nothing."""
     return str(error).strip().split("\n")[0] or type(error).__name__

@@ -24,6 +24,7 @@ from softunlearn.head import LinearHead
 from softunlearn.models.feature_cache import FeatureCache, key
 from softunlearn.models.torch_batches import batches, content, first_line, sent
 from softunlearn.models.torch_running import Call, eager, is_same, undisturbed, watched
+from softunlearn.models.torch_tail import TorchTail
 from softunlearn.rows import Rows
 
 FIRST_ROWS = 8
@@ -54,7 +55,7 @@ class TorchModule:
         Dotted name of the layer, as in `module.named_modules()`. Default: the linear layer whose
         output the module returns.
     classes : sequence, optional
-        The labels, in the order of the logits. Default 0, 1, ... One logit is that of `classes[1]`.
+        The labels, in the order of the logits; one logit is that of the second. Default 0, 1, ...
     l2 : float, default=0.0
         Penalty l2/2 ||W||^2 that the layer was trained under, beside the *sum* of the losses: for
         a mean loss over n rows, n times an optimiser's `weight_decay` (AdamW's, which is no
@@ -91,7 +92,7 @@ class TorchModule:
         module: nn.Module,
         *,
         head: str | None = None,
-        classes: Any = None,
+        classes: Sequence[Any] | None = None,
         l2: float = 0.0,
         batch_size: int = 256,
         device: torch.device | str | None = None,
@@ -115,7 +116,7 @@ class TorchModule:
         self.forward = forward
         self.progress = progress
         self.cache = cache
-        self._named = head
+        self._named = head  # `head` is the contract's method, so this is no dataclass
         self._layer(self.layer_name)
 
     @property
@@ -141,8 +142,11 @@ class TorchModule:
         """
         if self._named is not None:
             return self
-        with undisturbed(self.module):
-            name = self._producer(next(batches(X, FIRST_ROWS)))
+        try:
+            with undisturbed(self.module):
+                name = self._producer(next(batches(X, FIRST_ROWS)))
+        except (InputError, StopIteration):
+            return self  # bad rows, or none: said by whoever encodes them, with their name
         if name is None:
             raise ModelError(self._no_producer())
         known = copy.copy(self)
@@ -159,13 +163,12 @@ class TorchModule:
         layer = self._layer(self.layer_name)
         W, b, l2 = _float64(layer.weight), _float64(layer.bias), self.l2
         n_classes = max(2, len(W))
-        classes = self.classes or tuple(range(n_classes))
+        classes = tuple(range(n_classes)) if self.classes is None else self.classes
         if len(classes) != n_classes:
             raise ValueError(
                 f"`classes` must have {n_classes} labels, as {self.layer_name!r} has "
                 f"{len(W)} logits, got {len(classes)}."
             )
-        assert W is not None
         if len(W) == 2:
             W, b, l2 = W[1:] - W[:1], None if b is None else b[1:] - b[:1], l2 / 2
         return LinearHead(W, b, l2, classes)
@@ -174,7 +177,7 @@ class TorchModule:
         """Return what enters the layer, from the cache where it is there."""
         if self.cache is None:
             return self._extract(X)
-        name = self._key(X)
+        name = key(self._dependencies(X))
         phi = self.cache.get(name)
         if phi is None:
             phi = self._extract(X)
@@ -200,7 +203,10 @@ class TorchModule:
 
     def with_head(self, head: LinearHead) -> nn.Module:
         """Return a deep copy with another layer; two logits move by half the change each."""
-        module = copy.deepcopy(self.module)
+        try:
+            module = copy.deepcopy(self.module)
+        except (RuntimeError, TypeError) as error:
+            raise ModelError(f"The module cannot be copied: {first_line(error)}") from error
         layer = eager(module).get_submodule(self.layer_name)
         assert isinstance(layer, nn.Linear)
         # a new parameter, not new values: the old one may be shared with other layers
@@ -209,12 +215,22 @@ class TorchModule:
             layer.bias = _moved(layer.bias, head.b)
         return module
 
+    def of_copy(self) -> "TorchModule":
+        """Return the same adapter of a deep copy of the module, without a cache."""
+        adapter = copy.copy(self)
+        adapter.module, adapter.cache = copy.deepcopy(self.module), None
+        adapter._named = self.layer_name
+        return adapter
+
+    def tail(self, rows: Rows, layers: int) -> TorchTail:
+        """Return the last layers as something to train; `rows` as the module takes them."""
+        return TorchTail(self, rows, layers)
+
     def _linear_layers(self) -> dict[str, nn.Linear]:
         named = eager(self.module).named_modules()
         return {name: layer for name, layer in named if isinstance(layer, nn.Linear)}
 
     def _layer(self, name: str) -> nn.Linear:
-        layers = self._linear_layers()
         try:
             layer = eager(self.module).get_submodule(name)
         except AttributeError:
@@ -222,7 +238,7 @@ class TorchModule:
         if not isinstance(layer, nn.Linear):
             raise ModelError(
                 f"`head` must name a linear layer of the module, got {name!r}; "
-                f"they are {_listed(layers)}."
+                f"they are {_listed(self._linear_layers())}."
             )
         if "weight" not in layer._parameters or not layer.weight.is_floating_point():
             raise ModelError(
@@ -240,7 +256,7 @@ class TorchModule:
         with undisturbed(self.module):
             for inputs in batches(X, self.batch_size):
                 with watched({name: layer}) as calls:
-                    output = self._run(inputs)
+                    output = self.run(inputs)
                 self._check(calls.get(name), output, inputs)
                 part = _numpy(calls[name].inputs)
                 if done == 0:
@@ -254,7 +270,7 @@ class TorchModule:
             raise InputError(f"X has {n:,} rows, and the module was given {done:,} by its batches")
         return phi
 
-    def _run(self, inputs: Any) -> Tensor:
+    def run(self, inputs: Any) -> Tensor:
         """Return the logits of a batch."""
         module = eager(self.module)
         parameters = list(module.parameters())
@@ -315,7 +331,7 @@ class TorchModule:
     def _producer(self, inputs: Any) -> str | None:
         """Return the name of the last layer to run whose output the module returns."""
         with watched(self._linear_layers()) as calls:
-            output = self._run(inputs)
+            output = self.run(inputs)
         return next(
             (name for name in reversed(calls) if is_same(calls[name].output, output)), None
         )
@@ -328,11 +344,8 @@ class TorchModule:
             "forward=lambda module, inputs: ... that does."
         )
 
-    def _key(self, X: Any) -> str:
-        """Return the cache's name for all that the features depend on."""
-        return key(self._dependencies(X))
-
-    def _dependencies(self, X: Any) -> Iterator[bytes]:
+    def _dependencies(self, X: Any) -> Iterator[bytes | memoryview]:
+        """Yield what the features depend on: the rows, and all of the module but the head."""
         module, name = eager(self.module), self.layer_name
         yield repr((name, module)).encode()
         for part in sorted({_source(type(part)) for part in module.modules()}):
@@ -352,7 +365,6 @@ class TorchModule:
 def _moved(old: Tensor, new: Any) -> nn.Parameter:
     """Return a parameter like the old one with values of a head; two rows move apart by half."""
     values = _float64(old)
-    assert values is not None
     if len(values) == 2:
         change = (new - (values[1:] - values[:1])) / 2
         new = np.concatenate([values[:1] - change, values[1:] + change])
@@ -361,7 +373,7 @@ def _moved(old: Tensor, new: Any) -> nn.Parameter:
 
 
 def _float64(tensor: Tensor | None) -> Any:
-    return None if tensor is None else np.array(tensor.detach().cpu().to(torch.float64))
+    return None if tensor is None else tensor.detach().cpu().to(torch.float64).numpy().copy()
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

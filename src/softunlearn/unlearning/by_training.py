@@ -152,8 +152,8 @@ class ByTraining:
         """
         if self.layers > 1:
             raise ValueError(
-                f"`layers` is {self.layers}, and only the last layer of this model can be trained; "
-                "deeper layers need a torch module."
+                f"`layers` is {self.layers}, and only the last layer of this model can be "
+                "trained; deeper layers need a torch module."
             )
         end = self.fit(TrainableHead(objective), eps, rng)
         return Unlearned(

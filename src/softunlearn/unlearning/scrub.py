@@ -14,10 +14,11 @@ from softunlearn.unlearning.training import Phase, Term
 
 @dataclass(frozen=True, kw_only=True)
 class Scrub(ByTraining):
-    """Alternate: ascend sum f_i KL_i, then descend sum r_i (alpha KL_i + gamma l_i).
+    """Alternate: descend sum r_i (alpha KL_i + gamma l_i), then ascend sum f_i KL_i.
 
     KL_i = KL(original || student), f = max(-eps, 0) and r = max(1 + eps, 0). Only the first rounds
-    forget, so that the last ones repair what forgetting broke.
+    forget, so that the last ones repair what forgetting broke. A round keeps before it forgets:
+    the student starts as its teacher, where KL has no slope and rounding would decide the way.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Scrub(ByTraining):
     def phases(
         self, eps: Float[Array, "n"], y: Array, original: Array, anew: Array
     ) -> Sequence[Phase]:
-        """Return the phase that forgets and the phase that keeps."""
+        """Return the phase that keeps and the phase that forgets."""
         xp, distance = array_namespace(eps), KLToTeacher(self.temperature)
         forget, retain = xp.clip(-eps, 0, None), xp.clip(1 + eps, 0, None)
         keep = [
@@ -55,6 +56,6 @@ class Scrub(ByTraining):
             Term(CrossEntropy(), self.gamma * retain, y),
         ]
         return [
-            Phase([Term(distance, -forget, original)], rounds=self.forget_rounds),
             Phase(keep, penalty=self.gamma),
+            Phase([Term(distance, -forget, original)], rounds=self.forget_rounds),
         ]

@@ -3,14 +3,18 @@ import pytest
 
 from softunlearn.exceptions import Status
 from softunlearn.head import LinearHead
-from softunlearn.path import RULES, Frontier, Full, Point, Rule, Select, Unchanged
+from softunlearn.path import Frontier, Point
+from softunlearn.select import RULES, Full, Rule, Select, Unchanged
+from softunlearn.unlearning import Unlearned
 
 HEAD = LinearHead(np.zeros((1, 1)), None)
 
 
 def frontier(*figures):
     """Points of (metric, accuracy, log loss)."""
-    return Frontier(tuple(Point(i / 10, *point, 0.0, i, HEAD) for i, point in enumerate(figures)))
+    return Frontier(
+        tuple(Point(i / 10, *point, 0.0, i, Unlearned(HEAD)) for i, point in enumerate(figures))
+    )
 
 
 FALLING = frontier((0.2, 0.850, 0.30), (0.1, 0.849, 0.31), (0.05, 0.846, 0.33), (0.08, 0.80, 0.5))

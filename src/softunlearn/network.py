@@ -1,0 +1,105 @@
+"""Correcting the last k > 1 layers of a network: what the head's features are then changes too.
+
+Weights still come from the head. Under them the last layers are trained, and at every point of the
+frontier the features are computed anew. Rows that were perturbed against the original model keep
+their perturbation: it is added to the new features.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from jaxtyping import Float
+
+from softunlearn.metrics.metric import Target
+from softunlearn.models.adapter import ModelAdapter
+from softunlearn.path import measure
+from softunlearn.rows import Array, Rows
+from softunlearn.unlearning import ByTraining, Unlearned, Unlearner
+from softunlearn.unlearning.unlearner import clipped
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnlearnedNetwork(Unlearned):
+    """A corrected network.
+
+    Parameters
+    ----------
+    adapter : ModelAdapter
+        Of the corrected model; `head` is its head.
+    theta : array of shape (p,)
+        The parameters of the layers that were trained.
+    """
+
+    adapter: ModelAdapter
+    theta: Array
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkOnRows:
+    """The last layers of a network, corrected on the rows as it takes them; see `Correctable`.
+
+    Parameters
+    ----------
+    adapter : ModelAdapter
+        Of the original model.
+    tail : Trainable
+        Its last layers on the training rows, with a `with_theta`.
+    validation, X_validation : Rows, object
+        Where utility is measured: the head's rows, and the features as the network takes them.
+    target, X_target : Target, object
+        What is measured, likewise; where its rows were perturbed, from what.
+    seed : int
+        Every point starts from the same random state.
+    """
+
+    adapter: ModelAdapter
+    tail: Any
+    validation: Rows
+    X_validation: Any
+    target: Target
+    X_target: Any
+    seed: int
+
+    @property
+    def original(self) -> Unlearned:
+        """Return the network as it is."""
+        return self._at(self.tail.theta, self.adapter)
+
+    def unlearn(self, algorithm: Unlearner, eps: Float[Array, "n"]) -> Unlearned:
+        """Return the network after training."""
+        assert isinstance(algorithm, ByTraining)
+        theta = self.tail.theta
+        there = array_namespace(theta).asarray(eps, dtype=theta.dtype, device=theta.device)
+        end = algorithm.fit(self.tail, there, np.random.default_rng(self.seed))
+        how = {"epochs": end.epochs, "clipped_rows": clipped(eps)[1], "diverged": end.diverged}
+        return self._at(end.theta, self.tail.with_theta(end.theta), **how)
+
+    def part_of_the_way(self, end: Unlearned, t: float) -> Unlearned:
+        """Return the network with parameters in between."""
+        assert isinstance(end, UnlearnedNetwork)
+        theta = self.tail.theta + t * (end.theta - self.tail.theta)
+        how = {name: getattr(end, name) for name in ("epochs", "clipped_rows", "diverged")}
+        return self._at(theta, self.tail.with_theta(theta), **how)
+
+    def measure(self, reached: Unlearned) -> tuple[float, float, float]:
+        """Return metric, accuracy and mean log loss, on features computed anew."""
+        assert isinstance(reached, UnlearnedNetwork)
+        phi = reached.adapter.features(self.X_validation)
+        same = self.X_target is self.X_validation
+        phi_target = phi if same else reached.adapter.features(self.X_target)
+        rows = self.target.rows.with_features(phi_target + self._perturbation)
+        validation = self.validation.with_features(phi)
+        return measure(reached.head, Target(self.target.metric, rows), validation)
+
+    @property
+    def _perturbation(self) -> np.ndarray | float:
+        """Return how the target's rows differ from the features they were made from."""
+        if self.target.rows.X is self.validation.X:
+            return 0.0
+        return self.target.rows.X - self.adapter.features(self.X_target)
+
+    def _at(self, theta: Array, adapter: ModelAdapter, **how: Any) -> UnlearnedNetwork:
+        head = adapter.head(len(self.tail.labels))
+        return UnlearnedNetwork(head=head, adapter=adapter, theta=theta, **how)

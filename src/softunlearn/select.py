@@ -1,0 +1,168 @@
+"""Which point of a frontier becomes the model.
+
+A rule sees validation figures alone. It takes a point and says why, or the original model and why.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from softunlearn.exceptions import Status
+from softunlearn.path import Frontier, Point
+
+DEFAULT_TOLERANCE = 0.002
+"""Validation accuracy that the default choice may cost: what a few rows of 7,500 decide."""
+
+ROUNDING = 1e-9
+"""Of a difference of accuracies, which are fractions of at most a billion rows."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point of the frontier and why it was taken."""
+
+    index: int
+    status: Status
+    message: str
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A way to choose a point of a frontier."""
+
+    def choose(self, frontier: Frontier) -> Choice:
+        """Return the point to take; 0, the original model, with a reason where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Select:
+    """Take the best metric at a limited cost, or a metric target at the least cost.
+
+    A point worse than the original model in both metric and utility is never taken.
+
+    Parameters
+    ----------
+    metric_at_most : float, optional
+        Take the point of best utility whose validation metric is no larger. Where none is, the
+        one of smallest metric, with status TARGET_OUT_OF_REACH.
+    utility_loss_at_most : float, optional
+        Validation utility that may be lost. Default: 0.002, or no limit where `metric_at_most`
+        is given.
+    utility : {"accuracy", "log_loss"}, default="accuracy"
+        What counts as utility: accuracy, or the mean log loss in nats.
+
+    Examples
+    --------
+    >>> Select(utility_loss_at_most=0.01, utility="log_loss")
+    Select(metric_at_most=None, utility_loss_at_most=0.01, utility='log_loss')
+    """
+
+    metric_at_most: float | None = None
+    utility_loss_at_most: float | None = None
+    utility: Literal["accuracy", "log_loss"] = "accuracy"
+
+    def __post_init__(self) -> None:
+        if self.utility not in ("accuracy", "log_loss"):
+            raise ValueError(f'`utility` must be "accuracy" or "log_loss", got {self.utility!r}.')
+        for name in ("metric_at_most", "utility_loss_at_most"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ValueError(f"`{name}` must be at least 0, got {value}.")
+
+    def choose(self, frontier: Frontier) -> Choice:
+        """Return the point to take."""
+        start, limit = frontier[0], self._limit()
+        better = [i for i, point in enumerate(frontier) if point.metric < start.metric]
+        if not better:
+            return Choice(
+                0,
+                Status.UTILITY_WOULD_SUFFER,
+                "No step lowered the metric on validation rows; the model is unchanged.",
+            )
+        allowed = [i for i in better if self._loss(frontier[i], start) <= limit + ROUNDING]
+        if not allowed:
+            return Choice(
+                0,
+                Status.UTILITY_WOULD_SUFFER,
+                f"Every step that lowers the metric costs more than {limit:g} of validation "
+                f"{self.utility.replace('_', ' ')}; allow more with "
+                "su.Select(utility_loss_at_most=...).",
+            )
+        lowest = min(allowed, key=lambda i: frontier[i].metric)
+        if self.metric_at_most is None:
+            return _corrected(frontier, lowest)
+        reached = [i for i in allowed if frontier[i].metric <= self.metric_at_most]
+        if not reached:
+            return Choice(
+                lowest,
+                Status.TARGET_OUT_OF_REACH,
+                f"The metric cannot be brought to {self.metric_at_most:g}; the best that can be "
+                f"had is {frontier[lowest].metric:.4f}. Allow a higher cost, or a higher metric.",
+            )
+        if start.metric <= self.metric_at_most:
+            return Choice(
+                0,
+                Status.NOTHING_TO_CORRECT,
+                f"The metric is {start.metric:.4f}, already at most {self.metric_at_most:g}.",
+            )
+        return _corrected(frontier, min(reached, key=lambda i: self._loss(frontier[i], start)))
+
+    def _limit(self) -> float:
+        if self.utility_loss_at_most is not None:
+            return self.utility_loss_at_most
+        return DEFAULT_TOLERANCE if self.metric_at_most is None else float("inf")
+
+    def _loss(self, point: Point, start: Point) -> float:
+        if self.utility == "accuracy":
+            return start.accuracy - point.accuracy
+        return point.log_loss - start.log_loss
+
+
+@dataclass(frozen=True)
+class Full:
+    """Take the whole budget in one step, as the paper does, unless that is worse in both."""
+
+    def choose(self, frontier: Frontier) -> Choice:
+        """Return the longest step that is not worse in both metric and accuracy."""
+        start = frontier[0]
+        for i in range(len(frontier) - 1, 0, -1):
+            point = frontier[i]
+            if point.metric < start.metric or (
+                point.metric == start.metric and point.accuracy > start.accuracy
+            ):
+                return _corrected(frontier, i)
+        return Choice(
+            0,
+            Status.UTILITY_WOULD_SUFFER,
+            "No step lowered the metric on validation rows; the model is unchanged.",
+        )
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Take the original model: an audit, which shows what could be had and changes nothing."""
+
+    def choose(self, frontier: Frontier) -> Choice:
+        """Return the original model."""
+        best = min(frontier, key=lambda point: point.metric)
+        return Choice(
+            0,
+            Status.AUDITED,
+            f"The metric is {frontier[0].metric:.4f} on validation rows and could be brought to "
+            f"{best.metric:.4f}, at an accuracy of {best.accuracy:.4f} after "
+            f"{frontier[0].accuracy:.4f}. Nothing was changed.",
+        )
+
+
+RULES: dict[str, Rule] = {"no_utility_loss": Select(), "full": Full(), "none": Unchanged()}
+"""The rules that a string names."""
+
+
+def _corrected(frontier: Frontier, index: int) -> Choice:
+    start, point = frontier[0], frontier[index]
+    return Choice(
+        index,
+        Status.CORRECTED,
+        f"On validation rows the metric falls from {start.metric:.4f} to {point.metric:.4f} and "
+        f"accuracy goes from {start.accuracy:.4f} to {point.accuracy:.4f}.",
+    )
