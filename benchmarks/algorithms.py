@@ -59,13 +59,13 @@ def _runs(name: str, kind: str, target: str, seeds: int) -> Iterator[dict[str, A
     """Yield the figures of every algorithm and scheme, for every seed."""
     for seed in range(seeds):
         data = su.datasets.load(name, seed=seed)
-        model = MODELS[kind](name, data, seed)
+        model, train = MODELS[kind](name, data, seed)
         for algorithm in NAMES:
             for scheme in ("hard", "soft"):
                 began = time.perf_counter()
                 c = su.correct(
                     model,
-                    train=data.train,
+                    train=train,
                     validation=data.validation,
                     test=data.test,
                     metric=TARGETS[target],
@@ -116,14 +116,19 @@ def _print_table(name: str, kind: str, target: str, runs: list[dict[str, Any]]) 
         print(f"\n{diverged} of the points tried ran away.")
 
 
-def _logistic(name: str, data: su.datasets.Splits, seed: int) -> Any:
-    return LogisticRegression(solver="newton-cholesky", tol=1e-8).fit(data.train.X, data.train.y)
+def _logistic(name: str, data: su.datasets.Splits, seed: int) -> tuple[Any, su.Rows]:
+    """Return a model, and the rows that its last layer was trained on."""
+    model = LogisticRegression(solver="newton-cholesky", tol=1e-8)
+    return model.fit(data.train.X, data.train.y), data.train
 
 
-def _network(name: str, data: su.datasets.Splits, seed: int) -> Any:
-    from paper_network import train_network  # needs torch
+def _network(name: str, data: su.datasets.Splits, seed: int) -> tuple[Any, su.Rows]:
+    from paper_network import L2, split, train_network  # needs torch
 
-    return train_network(data.train, part=PARTS.get(name, 0.01), seed=seed)
+    part = PARTS.get(name, 0.01)
+    network = train_network(data.train, part=part, seed=seed)
+    _, others = split(data.train, part=part, seed=seed)
+    return su.models.TorchModule(network, l2=L2, batch_size=4096), others
 
 
 MODELS = {"lr": _logistic, "nn": _network}

@@ -11,7 +11,7 @@ The names below, in the order of the method, are the public interface.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from softunlearn import attacks, metrics, weights
+from softunlearn import attacks, metrics, models, unlearning, weights
 from softunlearn.correct import Correction, correct, influence_scores
 from softunlearn.exceptions import (
     DataUnavailableError,
@@ -44,6 +44,8 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "metrics",
     "attacks",
     "weights",
+    "unlearning",
+    "models",
     "datasets",
     "load",
     "SoftUnlearnError",
