@@ -82,7 +82,7 @@ def _runs(name: str, kind: str, target: str, seeds: int) -> Iterator[dict[str, A
                     "scheme": scheme,
                     "seed": seed,
                     "status": str(c.status),
-                    "diverged": sum(point.diverged for point in c.frontier),
+                    "diverged": sum(point.reached.diverged for point in c.frontier),
                     "seconds": seconds,
                     **_figures(c, target, "before"),
                     **_figures(c, target, "after"),

@@ -1,0 +1,124 @@
+"""What comes out of the cache is what was put in, whatever happened in between."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from softunlearn.exceptions import FileError, SoftUnlearnWarning
+from softunlearn.models import FeatureCache
+from softunlearn.models.feature_cache import key
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return FeatureCache(tmp_path / "made" / "on demand")
+
+
+def entry(cache):
+    (path,) = cache.directory.iterdir()
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(5, 3), (1, 1), (0, 3), (200, 70)])
+def test_features_come_out_as_they_went_in(cache, rng, shape, dtype):
+    phi = rng.normal(size=shape).astype(dtype)
+    assert cache.get("a") is None
+    cache.put("a", phi)
+    cache.put("b", -phi)
+    np.testing.assert_array_equal(cache.get("a"), phi)
+    assert cache.get("a").dtype == dtype
+    np.testing.assert_array_equal(FeatureCache(cache.directory).get("b"), -phi)
+    assert cache.get("c") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:20],
+        lambda content: content[:-1],
+        lambda content: content + b"\0",
+        lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+        lambda content: content.replace(b"(5, 3)", b"(3, 5)"),
+        lambda content: b"not features at all",
+    ],
+)
+def test_a_damaged_entry_is_not_there_and_can_be_made_anew(cache, rng, damage):
+    phi = rng.normal(size=(5, 3))
+    cache.put("a", phi)
+    content = entry(cache).read_bytes()
+    entry(cache).write_bytes(damage(content))
+    assert cache.get("a") is None
+    cache.put("a", phi)
+    assert entry(cache).read_bytes() == content
+
+
+def test_an_interrupted_write_leaves_what_was_there(cache, monkeypatch):
+    cache.put("a", np.eye(2))
+
+    def interrupted(file, array, **options):
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np.lib.format, "write_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put("a", np.ones((2, 2)))
+    np.testing.assert_array_equal(cache.get("a"), np.eye(2))
+    assert entry(cache).name == "a.features"  # alone
+
+
+def test_two_processes_may_write_the_same_entry(cache):
+    """Readers see whole entries only, while two writers replace one all the time."""
+    code = f"""
+import numpy as np
+from softunlearn.models import FeatureCache
+cache = FeatureCache({str(cache.directory)!r})
+for _ in range(40):
+    cache.put("a", np.full((100, 100), 7.0))
+"""
+    cache.put("a", np.full((100, 100), 7.0))
+    writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        phi = cache.get("a")
+        assert phi is not None
+        assert (phi == 7.0).all()
+        reads += 1
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert reads > 10
+    assert entry(cache).name == "a.features"
+
+
+def test_objects_are_neither_written_nor_read(cache):
+    with pytest.raises(ValueError, match="Object arrays cannot be saved"):
+        cache.put("a", np.array([print], dtype=object))
+    assert cache.get("a") is None
+    assert list(cache.directory.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot be made"):
+        FeatureCache(tmp_path / "file")
+    with pytest.raises(FileError, match="cannot be made"):
+        FeatureCache(tmp_path / "file" / "folder")
+
+
+def test_features_that_cannot_be_kept_are_not_lost(cache):
+    cache.directory.rmdir()
+    with pytest.warns(SoftUnlearnWarning, match="not kept for next time"):
+        cache.put("a", np.eye(2))
+
+
+def test_keys_tell_parts_and_their_borders():
+    keys = [
+        key(parts)
+        for parts in ([], [b""], [b"ab"], [b"a", b"b"], [b"b", b"a"], [b"", b"ab"], [b"ab", b""])
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key([b"ab"]) == key(iter([memoryview(b"ab")]))
+    assert all(len(name) == 64 for name in keys)
