@@ -205,7 +205,7 @@ def torch_loss(algorithm, z, y, eps, original, anew):
     if isinstance(algorithm, AscentAndFineTuning):
         return [(0.3 * eps * nll + 0.7 * (1 + eps) * nll).sum()]
     if isinstance(algorithm, Scrub):
-        forget = torch.clamp(-eps, min=0)
+        forget = torch.clamp(-eps, 0, 1)
         return [(w * (0.5 * kl(original) + 2.0 * nll)).sum(), -(forget * kl(original)).sum()]
     if isinstance(algorithm, BadTeacher):
         q = torch.clamp(-eps, 0, 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from softunlearn import datasets
 from softunlearn.cli import screen
@@ -181,7 +182,7 @@ def demo_command(
 @datasets_app.command("list")
 def datasets_list() -> None:
     """List the data sets: rows, label, groups, licence, and whether they are on this machine."""
-    table = screen.Table()
+    table = Table()
     for column in ("name", "rows", "positive label", "groups", "licence", "here"):
         table.add_column(column, justify="right" if column == "rows" else "left")
     for info in datasets.DATASETS.values():

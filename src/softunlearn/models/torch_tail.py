@@ -53,6 +53,9 @@ class TorchTail:
         self.weight = None if weight is None else weight.to(like.dtype)
         self.n_classes = len(adapter.head(1).classes)
         self.theta = _flat(self._parameters)
+        phi = adapter.features(rows.X)
+        size = float(np.abs(phi).sum(dtype=np.float64)) / len(phi)
+        self.input_size = size + (adapter.head(1).b is not None) or 1.0
         l2 = [torch.full_like(p.detach(), adapter.l2 * (p.ndim > 1)) for p in self._parameters]
         self._penalty = _flat(l2)
 

@@ -17,7 +17,13 @@ from jaxtyping import Float, Integer
 from softunlearn.curvature.solver import Curvature
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows
-from softunlearn.unlearning.training import Phase, Trainable, Trained, Training, train
+from softunlearn.unlearning.training import (
+    Phase,
+    Trainable,
+    Trained,
+    Training,
+    train,
+)
 from softunlearn.unlearning.unlearner import Unlearned, clipped
 
 
@@ -41,6 +47,14 @@ class TrainableHead:
     def n_classes(self) -> int:
         """Return the number of classes."""
         return max(2, self.objective.head.W.shape[0])
+
+    @property
+    def input_size(self) -> float:
+        """Return the mean sum of absolute inputs."""
+        rows = self.objective.rows
+        total = rows.sum(lambda chunk: array_namespace(chunk.X).sum(abs(chunk.X)))
+        size = float(total) / len(rows) + (self.objective.head.b is not None)
+        return size or 1.0
 
     @property
     def theta(self) -> Float[Array, "p"]:

@@ -16,9 +16,10 @@ from softunlearn.unlearning.training import Phase, Term
 class Scrub(ByTraining):
     """Alternate: descend sum r_i (alpha KL_i + gamma l_i), then ascend sum f_i KL_i.
 
-    KL_i = KL(original || student), f = max(-eps, 0) and r = max(1 + eps, 0). Only the first rounds
-    forget, so that the last ones repair what forgetting broke. A round keeps before it forgets:
-    the student starts as its teacher, where KL has no slope and rounding would decide the way.
+    KL_i = KL(original || student), f = clip(-eps, 0, 1) and r = max(1 + eps, 0). Only the first
+    rounds forget, so that the last ones repair what forgetting broke. A round keeps before it
+    forgets: the student starts as its teacher, where KL has no slope and rounding would decide
+    the way.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ class Scrub(ByTraining):
     ) -> Sequence[Phase]:
         """Return the phase that keeps and the phase that forgets."""
         xp, distance = array_namespace(eps), KLToTeacher(self.temperature)
-        forget, retain = xp.clip(-eps, 0, None), xp.clip(1 + eps, 0, None)
+        forget, retain = xp.clip(-eps, 0, 1), xp.clip(1 + eps, 0, None)
         keep = [
             Term(distance, self.alpha * retain, original),
             Term(CrossEntropy(), self.gamma * retain, y),

@@ -7,7 +7,7 @@ head, or the last layers of a network; the loop knows its parameters and its gra
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +17,9 @@ from jaxtyping import Float, Integer
 from softunlearn.losses import CrossEntropy, RowLoss
 from softunlearn.rows import Array
 from softunlearn.unlearning.optimisers import Adam, Optimiser
+
+LOGIT_STEP = 0.04
+"""Largest change of a mean row's logit in one step of the default optimiser."""
 
 RUNAWAY = 2.0
 """Mean training loss, in losses of a guess among the classes, at which training has diverged."""
@@ -69,6 +72,11 @@ class Trainable(Protocol):
         ...
 
     @property
+    def input_size(self) -> float:
+        """Return the mean sum of absolute inputs of the head, the intercept's 1 included."""
+        ...
+
+    @property
     def theta(self) -> Float[Array, "p"]:
         """Return the parameters as they are."""
         ...
@@ -99,12 +107,14 @@ class Training:
     batch_size : int or None, default=256
         Rows of one step; None for all of them, which makes training deterministic and
         indifferent to the order of rows.
-    optimiser : Optimiser, default=Adam()
+    optimiser : Optimiser, optional
+        Default: Adam whose steps move a row's logit by at most about `LOGIT_STEP`, so that
+        features of any size are trained alike.
     """
 
     epochs: int = 30
     batch_size: int | None = 256
-    optimiser: Optimiser = field(default_factory=Adam)
+    optimiser: Optimiser | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -145,7 +155,8 @@ def train(
         Shuffles the batches.
     """
     theta = start
-    states = [training.optimiser.start(theta) for _ in phases]
+    optimiser = training.optimiser or Adam(lr=LOGIT_STEP / trainable.input_size)
+    states = [optimiser.start(theta) for _ in phases]
     limit = RUNAWAY * np.log(trainable.n_classes) + _mean_loss(trainable, theta)
     best, best_loss, epochs, round_ = theta, np.inf, 0, 0
     while epochs < training.epochs:
@@ -155,7 +166,7 @@ def train(
                 continue
             for rows in _batches(len(trainable.labels), training.batch_size, theta, rng):
                 gradient = trainable.gradient(theta, phase, rows)
-                theta, states[i] = training.optimiser.step(theta, gradient, states[i])
+                theta, states[i] = optimiser.step(theta, gradient, states[i])
             epochs += 1
         round_ += 1
         if round_ > training.epochs:
