@@ -203,12 +203,55 @@ def test_an_audit_changes_nothing_and_shows_what_could_be_had(census, census_mod
             "`scheme` must be one of 'soft', 'hard' or an object, got 'medium'",
         ),
         ({"select": "best"}, "`select` must be one of 'no_utility_loss'.* got 'best'"),
-        ({"only_above": float("nan")}, "`only_above` must be a number, got NaN"),
+        ({"only_above": float("nan")}, "`only_above` must be a number, got nan"),
+        ({"only_above": "0.5"}, "`only_above` must be a number, got '0.5'"),
+        ({"random_state": -1}, "`random_state` must be an integer of at least 0, got -1"),
     ],
 )
 def test_unknown_options_are_refused_by_name(options, message, census, census_model):
     with pytest.raises(ValueError, match=message):
         su.correct(census_model, train=census.train, validation=census.validation, **options)
+
+
+def test_the_threshold_itself_is_not_above_it(census, census_model):
+    rows = {"train": census.train, "validation": census.validation}
+    metric = su.correct(census_model, **rows).frontier[0].metric
+    at = su.correct(census_model, **rows, only_above=metric)
+    below = su.correct(census_model, **rows, only_above=np.nextafter(metric, 0))
+    assert at.status is su.Status.NOTHING_TO_CORRECT
+    assert below.status is su.Status.CORRECTED
+
+
+def test_drift_is_the_change_that_finishing_training_brings(census):
+    early = LogisticRegression(tol=0.01).fit(census.train.X, census.train.y)
+    done = LogisticRegression(tol=1e-9, max_iter=5000).fit(census.train.X, census.train.y)
+    rows = {"train": census.train, "validation": census.validation}
+    one, other = (su.correct(model, **rows) for model in (early, done))
+    change = other.frontier[0].metric - one.frontier[0].metric
+    assert abs(change) > 1e-5
+    np.testing.assert_allclose(one.drift, change, rtol=0.2)
+    assert abs(other.drift) < 1e-6
+
+
+def test_the_message_says_what_happened_on_test_rows(correction):
+    gap = correction.after.test.gaps[PARITY].probabilities
+    assert "On test rows the metric goes from" in correction.message
+    assert f"to {gap:.4f} and accuracy" in correction.message
+
+
+def test_influence_scores_want_targets(census, census_model):
+    for wrong in ([], [su.metrics.LogLoss()], su.metrics.LogLoss):
+        with pytest.raises(TypeError):
+            su.influence_scores(census_model, census.train, wrong)
+
+
+def test_weights_of_rows_that_decide_are_refused_not_dropped(census, census_model):
+    validation = census.validation
+    weighted = su.Rows(validation.X, validation.y, validation.g, np.ones(len(validation)))
+    with pytest.raises(
+        su.InputError, match="`validation` has weights, and only training rows can"
+    ):
+        su.correct(census_model, train=census.train, validation=weighted)
 
 
 @pytest.mark.parametrize("wrong", [3, None, {"weights": 1}])

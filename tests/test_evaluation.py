@@ -51,6 +51,16 @@ def test_figures_are_those_of_scikit_learn_and_fairlearn(data):
     assert sum(group.rows for group in figures.groups) == 300
 
 
+def test_equalized_odds_is_the_larger_gap_whichever_class_has_it(data):
+    _, head, rows = data
+    evaluator = Evaluator(head, Boundary())
+    for y in (rows.y, 1 - rows.y):
+        figures = evaluator.evaluate(head, Rows(rows.X, y, rows.g)).gaps
+        labels = (head.logits(rows.X)[:, 0] > 0).astype(int)
+        expected = equalized_odds_difference(y, labels, sensitive_features=rows.g)
+        np.testing.assert_allclose(figures["equalized_odds"].labels, expected)
+
+
 def test_adversarial_figures_are_those_of_rows_perturbed_against_the_original(data):
     model, head, rows = data
     other = head.with_theta(head.theta * 0.5 + 0.1)

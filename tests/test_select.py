@@ -41,6 +41,7 @@ def test_every_rule_explains_its_choice(rule):
         (Select(metric_at_most=0.01), 2, Status.TARGET_OUT_OF_REACH),
         (Select(metric_at_most=0.09, utility_loss_at_most=0.002), 1, Status.TARGET_OUT_OF_REACH),
         (Select(metric_at_most=0.3), 0, Status.NOTHING_TO_CORRECT),
+        (Select(metric_at_most=0.3, utility_loss_at_most=0.0), 0, Status.NOTHING_TO_CORRECT),
         (Full(), 3, Status.CORRECTED),
         (Unchanged(), 0, Status.AUDITED),
     ],
@@ -60,8 +61,16 @@ def test_no_rule_takes_a_point_that_is_worse_in_both(rule):
     assert rule.choose(frontier((0.2, 0.85, 0.3))).index == 0
 
 
+def test_a_metric_target_is_reached_at_the_least_cost():
+    """Not by the first point that reaches it."""
+    points = frontier((0.2, 0.85, 0.3), (0.1, 0.80, 0.4), (0.08, 0.84, 0.5), (0.07, 0.83, 0.3))
+    assert Select(metric_at_most=0.1).choose(points).index == 2
+    assert Select(metric_at_most=0.1, utility="log_loss").choose(points).index == 3
+
+
 def test_full_takes_the_longest_step_that_is_not_worse_in_both():
     assert Full().choose(frontier((0.2, 0.85, 0.3), (0.1, 0.7, 0.9), (0.3, 0.8, 0.5))).index == 1
+    assert Full().choose(frontier((0.2, 0.85, 0.3), (0.1, 0.7, 0.9), (0.3, 0.9, 0.5))).index == 2
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,15 @@ class Correction:
 
         write_report(self, path)
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, trusted: Sequence[str] = ()) -> None:
         """Write model, weights, figures and report into a folder; see `softunlearn.load`.
+
+        Parameters
+        ----------
+        directory : str or Path
+            New, empty, or an earlier correction's, which is replaced.
+        trusted : sequence of str, optional
+            Types in a scikit-learn model that skops does not know and that you do.
 
         Raises
         ------
@@ -162,7 +169,7 @@ class Correction:
         """
         from softunlearn.saving import save  # loads pyarrow and skops
 
-        save(self, directory)
+        save(self, directory, trusted=trusted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +268,7 @@ def correct(
     scheme_ = _named(scheme, SCHEMES, WeightScheme, "scheme")
     rule = _named(select, RULES, Rule, "select")
     metric_ = _named(metric, METRICS, Metric | Attack | Target, "metric")
-    if np.isnan(only_above):
-        raise ValueError("`only_above` must be a number, got NaN.")
+    _check_numbers(only_above, random_state)
     report, clock = progress or (lambda what, part: None), _Clock()
 
     with clock("reading rows"):
@@ -270,16 +276,8 @@ def correct(
         given = {"train": as_rows(train, "train"), "validation": as_rows(validation, "validation")}
         if test is not None:
             given["test"] = as_rows(test, "test")
-        adapter = adapt(model, given["train"].X)
-        head = adapter.head(len(given["train"]))
-        encoder = Encoder(adapter, head).with_groups_of(*given.values())
-        fair = not isinstance(metric_, Attack | Target) and metric_.needs_groups
-        rows = {
-            name: encoder.encode(
-                part, name, groups=fair and name == "validation", train=name == "train"
-            )
-            for name, part in given.items()
-        }
+        adapter, encoder, rows = _encoded(model, given, metric_)
+        head = encoder.head
         attack = metric_ if isinstance(metric_, Attack) else Boundary()
         target = _target(metric_, encoder, rows["validation"])
         evaluator = Evaluator(head, attack, _positive(metric_, head), encoder.groups)
@@ -402,11 +400,37 @@ def influence_scores(
     encoder = Encoder(adapter, head)
     objective = HeadObjective(head, encoder.encode(given, "train", train=True))
     targets = [targets] if isinstance(targets, Target) else list(targets)
+    if not targets or not all(isinstance(target, Target) for target in targets):
+        raise TypeError("`targets` must be one su.Target(metric, rows) or more of them.")
     encoded = [
         _encode_target(encoder, target, f"targets[{i}]") for i, target in enumerate(targets)
     ]
     gradients = np.stack([target.gradient(head) for target in encoded], axis=1)
     return influence(objective, (curvature or Cholesky()).factor(objective), gradients)[0]
+
+
+def _check_numbers(only_above: Any, random_state: Any) -> None:
+    """Raise where a number is none, or out of range."""
+    if not isinstance(only_above, int | float) or np.isnan(only_above):
+        raise ValueError(f"`only_above` must be a number, got {only_above!r}.")
+    if not isinstance(random_state, int | np.integer) or random_state < 0:
+        raise ValueError(f"`random_state` must be an integer of at least 0, got {random_state!r}.")
+
+
+def _encoded(
+    model: Any, given: dict[str, Rows], metric: Metric | Attack | Target
+) -> tuple[ModelAdapter, Encoder, dict[str, Rows]]:
+    """Return the model's adapter, and all rows as its head sees them, checked."""
+    adapter = adapt(model, given["train"].X)
+    encoder = Encoder(adapter, adapter.head(len(given["train"]))).with_groups_of(*given.values())
+    compares = not isinstance(metric, Attack | Target) and metric.needs_groups
+    rows = {
+        name: encoder.encode(
+            part, name, groups=compares and name == "validation", train=name == "train"
+        )
+        for name, part in given.items()
+    }
+    return adapter, encoder, rows
 
 
 def _encode_target(encoder: Encoder, target: Target, name: str) -> Target:
@@ -491,25 +515,31 @@ def _outcome(correction: Correction, choice: Choice) -> Correction:
         if not unchanged:
             after = _evaluate(session.evaluator, point.head, session.rows)
     spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - start
-    return replace(
+    corrected = replace(
         correction,
         model=adapter.with_head(point.head),
         weights=np.zeros_like(correction.weights) if unchanged else np.asarray(solved.eps),
         status=choice.status,
-        message=_message(correction, choice),
+        message=choice.message,
         chosen=choice.index,
         after=after,
         timings={**correction.timings, "evaluation": spent},
     )
+    return replace(corrected, message=_message(corrected, choice))
 
 
 def _message(correction: Correction, choice: Choice) -> str:
     """Return the choice's message, with what else the reader must know."""
     notes = [choice.message]
+    before, after = correction.before.test, correction.after.test
+    if choice.index and before is not None and after is not None:
+        notes.append(f"On test rows {_moved(correction.target, before, after)}.")
     if abs(correction.drift) > NOT_AT_OPTIMUM * correction.frontier[0].metric:
         notes.append(
             "The model was not at the optimum of its training loss: finishing its training alone "
-            f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer."
+            f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer, or "
+            "give the sample weights it was trained with; an l1 penalty, or liblinear's on the "
+            "intercept, has the same effect."
         )
     if clipped := correction.frontier[choice.index].reached.clipped_rows:
         notes.append(
@@ -522,6 +552,19 @@ def _message(correction: Correction, choice: Choice) -> str:
             "was added."
         )
     return " ".join(notes)
+
+
+def _moved(target: str, before: Figures, after: Figures) -> str:
+    """Return accuracy, and the target where it is among the figures, before and after."""
+    said = [f"accuracy goes from {before.accuracy:.4f} to {after.accuracy:.4f}"]
+    if target in before.gaps:
+        kind = "loss" if target == "equal_opportunity" else "probabilities"
+        pair = [getattr(figures.gaps[target], kind) for figures in (before, after)]
+        said.insert(0, f"the metric goes from {pair[0]:.4f} to {pair[1]:.4f}")
+    elif target == "adversarial_loss":
+        pair = [figures.adversarial_loss for figures in (before, after)]
+        said.insert(0, f"the metric goes from {pair[0]:.4f} to {pair[1]:.4f}")
+    return " and ".join(said)
 
 
 def _evaluate(

@@ -148,6 +148,8 @@ def take(values: Any, index: np.ndarray) -> Any:
     if hasattr(values, "collate_fn"):
         items = [values.dataset[i] for i in index]
         return type(values)(items, batch_size=len(items), collate_fn=values.collate_fn)
+    if hasattr(values, "tocsr"):
+        return values.tocsr()[index]
     if hasattr(values, "iloc"):
         return values.iloc[index]
     return values[index] if hasattr(values, "shape") else [values[i] for i in index]

@@ -27,10 +27,20 @@ from softunlearn.report import summarise, write_report
 if TYPE_CHECKING:
     from softunlearn.correct import Correction
 
-TRUSTED = ("sklearn.compose._column_transformer.make_column_selector",)
-"""Types that skops does not know to be harmless and that are: three values and no code."""
+TRUSTED = (
+    "sklearn.compose._column_transformer.make_column_selector",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    "sklearn.model_selection._split.KFold",
+    "sklearn.model_selection._split.StratifiedKFold",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "numpy.dtype",
+)
+"""Types that skops does not know to be harmless and that are: values and no code."""
 
-MODEL, WEIGHTS, METRICS, REPORT = "model.skops", "weights.parquet", "metrics.json", "report.html"
+MODEL, TENSORS = "model.skops", "model.safetensors"
+WEIGHTS, METRICS, REPORT = "weights.parquet", "metrics.json", "report.html"
+FILES = {MODEL, TENSORS, WEIGHTS, METRICS, REPORT}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,8 @@ class Saved:
     Parameters
     ----------
     model : object or None
-        The corrected model; None where step 1 alone was saved.
+        The corrected model; None where step 1 alone was saved, or for a torch model whose
+        `module` was not given.
     weights : DataFrame
         One row for each training row: eps, its influences and leverage.
     metrics : dict
@@ -52,7 +63,13 @@ class Saved:
     metrics: dict[str, Any]
 
 
-def save(correction: "Correction", directory: str | Path, *, model: bool = True) -> None:
+def save(
+    correction: "Correction",
+    directory: str | Path,
+    *,
+    model: bool = True,
+    trusted: Sequence[str] = (),
+) -> None:
     """Write a correction's model, weights, figures and report into a folder.
 
     Parameters
@@ -62,19 +79,22 @@ def save(correction: "Correction", directory: str | Path, *, model: bool = True)
         New, empty, or an earlier correction's, which is replaced.
     model : bool, default=True
         Whether the model is written; False for step 1 alone.
+    trusted : sequence of str, optional
+        Types that the model may hold beyond those that skops trusts: what could not be read back
+        is not written.
 
     Raises
     ------
     FileError
         The folder cannot be written, or holds something else. What was there is still there.
     """
-    directory = Path(directory)
+    directory = Path(directory).resolve()
     check_writable(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with _moved_into_place(directory) as place:
             if model:
-                skops.io.dump(correction.model, place / MODEL)
+                _write_model(correction.model, place, trusted)
             weights_table(correction).to_parquet(place / WEIGHTS, index=False)
             text = json.dumps(summarise(correction), indent=2, allow_nan=False)
             (place / METRICS).write_text(text + "\n", encoding="utf-8")
@@ -83,14 +103,17 @@ def save(correction: "Correction", directory: str | Path, *, model: bool = True)
         raise FileError(f"{directory} cannot be written: {error.strerror or error}.") from error
 
 
-def load(directory: str | Path, *, trusted: Sequence[str] = ()) -> Saved:
+def load(directory: str | Path, *, module: Any = None, trusted: Sequence[str] = ()) -> Saved:
     """Read a correction's folder, as `Correction.save` wrote it.
 
     Parameters
     ----------
     directory : str or Path
+    module : nn.Module, optional
+        For a torch model, of which parameters alone are saved: the module that was corrected, or
+        one of its architecture. A copy with the saved parameters is returned.
     trusted : sequence of str, optional
-        Types that the model may hold beyond those that skops trusts, in full.
+        Types that a scikit-learn model may hold beyond those that skops trusts, in full.
 
     Returns
     -------
@@ -122,9 +145,29 @@ def load(directory: str | Path, *, trusted: Sequence[str] = ()) -> Saved:
         weights = pd.read_parquet(directory / WEIGHTS)
     except (OSError, ValueError) as error:
         raise FileError(f"{directory} cannot be read back: {error}") from error
-    has_model = (directory / MODEL).exists()
-    model = read_model(directory / MODEL, trusted=trusted) if has_model else None
+    model = None
+    if (directory / MODEL).exists():
+        model = read_model(directory / MODEL, trusted=trusted)
+    elif (directory / TENSORS).exists() and module is not None:
+        from softunlearn.models.torch_files import read_module
+
+        model = read_module(module, directory / TENSORS)
     return Saved(model, weights, metrics)
+
+
+def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:
+    """Write a torch module's parameters, or a scikit-learn model whole."""
+    if hasattr(model, "state_dict"):
+        from softunlearn.models.torch_files import write_module
+
+        write_module(model, place / TENSORS)
+    else:
+        skops.io.dump(model, place / MODEL)
+        if unknown := _untrusted(place / MODEL, trusted):
+            raise FileError(
+                f"The model holds types that are not trusted and could not be read back: "
+                f"{', '.join(unknown)}. Name each with trusted= (--trust on the command line)."
+            )
 
 
 def weights_table(correction: "Correction") -> pd.DataFrame:
@@ -155,7 +198,7 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     try:
         return skops.io.load(path, trusted=[*TRUSTED, *trusted])
     except UntrustedTypesFoundException as error:
-        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
+        unknown = _untrusted(path, trusted)
         raise FileError(
             f"{path} holds types that are not trusted: {', '.join(unknown)}. "
             "If you know where the file comes from, name each with --trust (trusted= in Python)."
@@ -166,6 +209,10 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
         ) from error
 
 
+def _untrusted(path: Path, trusted: Sequence[str]) -> list[str]:
+    return sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
+
+
 def check_writable(directory: str | Path) -> None:
     """Raise FileError where a correction could not be saved; nothing is written.
 
@@ -174,11 +221,11 @@ def check_writable(directory: str | Path) -> None:
     FileError
         The place is a file, holds something else, or its parent cannot be written.
     """
-    directory = Path(directory)
+    directory = Path(directory).resolve()
     if directory.exists():
         if not directory.is_dir():
             raise FileError(f"{directory} is a file; give a folder to write to.")
-        others = sorted({p.name for p in directory.iterdir()} - {MODEL, WEIGHTS, METRICS, REPORT})
+        others = sorted({p.name for p in directory.iterdir()} - FILES)
         if others:
             raise FileError(
                 f"{directory} holds other files ({others[0]}, ...); give a new or empty folder."
@@ -198,7 +245,11 @@ def _moved_into_place(directory: Path) -> Iterator[Path]:
         if directory.exists():
             old = place.with_name(place.name + ".old")
             directory.rename(old)
-            place.rename(directory)
+            try:
+                place.rename(directory)
+            except OSError:
+                old.rename(directory)
+                raise
             shutil.rmtree(old, ignore_errors=True)
         else:
             place.rename(directory)

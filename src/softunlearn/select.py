@@ -72,6 +72,12 @@ class Select:
     def choose(self, frontier: Frontier) -> Choice:
         """Return the point to take."""
         start, limit = frontier[0], self._limit()
+        if self.metric_at_most is not None and start.metric <= self.metric_at_most:
+            return Choice(
+                0,
+                Status.NOTHING_TO_CORRECT,
+                f"The metric is {start.metric:.4f}, already at most {self.metric_at_most:g}.",
+            )
         better = [i for i, point in enumerate(frontier) if point.metric < start.metric]
         if not better:
             return Choice(
@@ -99,12 +105,6 @@ class Select:
                 f"The metric cannot be brought to {self.metric_at_most:g}; the best that can be "
                 f"had is {frontier[lowest].metric:.4f}. Allow a higher cost, or a higher metric.",
             )
-        if start.metric <= self.metric_at_most:
-            return Choice(
-                0,
-                Status.NOTHING_TO_CORRECT,
-                f"The metric is {start.metric:.4f}, already at most {self.metric_at_most:g}.",
-            )
         return _corrected(frontier, min(reached, key=lambda i: self._loss(frontier[i], start)))
 
     def _limit(self) -> float:
@@ -127,14 +127,12 @@ class Full:
         start = frontier[0]
         for i in range(len(frontier) - 1, 0, -1):
             point = frontier[i]
-            if point.metric < start.metric or (
-                point.metric == start.metric and point.accuracy > start.accuracy
-            ):
+            if point.metric < start.metric or point.accuracy > start.accuracy:
                 return _corrected(frontier, i)
         return Choice(
             0,
             Status.UTILITY_WOULD_SUFFER,
-            "No step lowered the metric on validation rows; the model is unchanged.",
+            "Every step was worse in metric and accuracy; the model is unchanged.",
         )
 
 

@@ -131,6 +131,11 @@ def test_options_reach_the_library(folder, run):
     code, out, _ = run(*arguments(folder, **{"metric-at-most": 0.0}), "--json")
     assert code == 3
     assert json.loads(out)["status"] == "TARGET_OUT_OF_REACH"
+    code, out, _ = run(*arguments(folder, **{"utility-loss-at-most": 0.0}), "--json")
+    assert json.loads(out)["status"] in ("UTILITY_WOULD_SUFFER", "CORRECTED")
+    assert code == (3 if json.loads(out)["status"] == "UTILITY_WOULD_SUFFER" else 0)
+    code, out, _ = run(*arguments(folder, select="none"), "--json")
+    assert (code, json.loads(out)["status"]) == (0, "AUDITED")
     code, out, _ = run(*arguments(folder, **{"only-above": 0.9}), "--json")
     assert code == 0
     assert json.loads(out)["status"] == "NOTHING_TO_CORRECT"
@@ -155,6 +160,36 @@ def test_parquet_and_models_trained_on_arrays_are_read(folder, run, rng):
     code, _, err = run(*arguments(folder, **changes, label="y", sensitive="g"))
     assert code == 2
     assert "4 columns beside the label and the model takes 1" in err
+
+
+def test_words_that_look_missing_and_labels_that_look_like_numbers_are_read(folder, run, rng):
+    """A CSV file gives the same correction as the same rows in Parquet."""
+    n = 600
+    frame = pd.DataFrame(
+        {"job": rng.choice(["None", "NA", "nan", "smith"], n), "g": rng.integers(2, size=n)}
+    )
+    y = ((frame.job == "None") + frame.g + rng.normal(size=n) > 0.8).astype(int).astype(str)
+    columns = make_column_transformer((OneHotEncoder(), ["job"]), remainder="passthrough")
+    model = make_pipeline(columns, LogisticRegression(tol=1e-8)).fit(frame, y)
+    skops.io.dump(model, folder / "model.skops")
+    found = []
+    for suffix in ("csv", "parquet"):
+        write = frame.assign(y=y).to_csv if suffix == "csv" else frame.assign(y=y).to_parquet
+        write(folder / f"t.{suffix}", index=False)
+        table = folder / f"t.{suffix}"
+        changes = {"train": table, "validation": table, "label": "y", "sensitive": "g"}
+        code, out, err = run(*arguments(folder, **changes), "--json")
+        assert code == 0, err
+        found.append(json.loads(out)["figures"])
+    assert found[0] == found[1]
+
+
+def test_the_folder_one_stands_in_can_be_written(folder, run, monkeypatch, tmp_path):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    code, _, err = run(*arguments(folder, out="."))
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "here").resolve().iterdir()} == FILES
 
 
 def edit(name, change):
@@ -211,6 +246,11 @@ BAD_INPUTS = {
     "no rows": (edit("train", lambda table: table[:0]), "`train` has no rows"),
     "missing feature": (edit("train", lambda table: table.drop(columns="age")), "no column 'age'"),
     "missing label column": (lambda folder: {"label": "wealth"}, "no column 'wealth'"),
+    "one column for both": (lambda folder: {"sensitive": "income"}, "must be two columns"),
+    "bad test table": (
+        lambda folder: {"test": folder / "nothing.csv"},
+        "nothing.csv is not a file",
+    ),
     "missing group column": (lambda folder: {"sensitive": "tribe"}, "no column 'tribe'"),
     "no group column named": (lambda folder: {"sensitive": None}, "has no groups"),
     "empty table": (

@@ -77,6 +77,16 @@ def test_damping_asked_for_is_taken_and_said(rng):
     np.testing.assert_allclose(curvature.solve(rhs).x, expected)
 
 
+def test_the_residual_is_that_of_the_undamped_system(rng):
+    objective = collinear(rng, l2=1.0)
+    rhs = rng.normal(size=(3, 2))
+    solution = Cholesky(damping=0.1).factor(objective).solve(rhs)
+    error = objective.hessian() @ solution.x - rhs
+    expected = (np.linalg.norm(error, axis=0) / np.linalg.norm(rhs, axis=0)).max()
+    assert expected > 1e-3
+    np.testing.assert_allclose(solution.residual, expected)
+
+
 def test_inverse_is_the_inverse(rng):
     objective = collinear(rng, l2=1.0)
     inverse = Cholesky().factor(objective).inverse()

@@ -136,12 +136,16 @@ def test_bad_use_is_one_clear_line(rng):
         DemographicParity(positive=3).value(z, y, g)
     with pytest.raises(ValueError, match="needs the group of every row"):
         DemographicParity(positive=1).value(z, y, None)
-    with pytest.raises(ValueError, match="at least two groups, got 1"):
+    with pytest.raises(ValueError, match=r"of every one; group number 1 .* has none"):
         EqualOpportunity(positive=1).value(z, y, np.array([0, 0, 0, 1, 0, 1]))
     with pytest.raises(ValueError, match='`reduction` must be "sum" or "mean"'):
         LogLoss("median")
 
 
-def test_spread_ignores_groups_without_rows():
-    q, g = np.array([1.0, 3.0, 100.0]), np.array([0, 2, 1])
+def test_spread_ignores_codes_that_no_row_has_and_refuses_groups_without_such_rows():
+    q, g = np.array([1.0, 3.0, 100.0]), np.array([0, 2, 2])
     assert spread(q, g, where=q < 50) == 2.0
+    with pytest.raises(ValueError, match="group number 1"):
+        spread(q, np.array([0, 2, 1]), where=q < 50)
+    with pytest.raises(ValueError, match="got one"):
+        spread(q, np.array([0, 0, 0]), where=q < 50)

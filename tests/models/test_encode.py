@@ -37,6 +37,7 @@ def encode(X, y):
     encoder = Encoder(adapter, adapter.head(N))
 
     def run(*parts, **options):
+        options = {"train": len(parts) > 3} | options  # only training rows have weights
         rows = Rows(*parts)
         return encoder.with_groups_of(rows).encode(
             rows, "validation", groups=len(parts) > 2, **options

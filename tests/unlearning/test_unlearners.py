@@ -206,7 +206,7 @@ def torch_loss(algorithm, z, y, eps, original, anew):
         return [(0.3 * eps * nll + 0.7 * (1 + eps) * nll).sum()]
     if isinstance(algorithm, Scrub):
         forget = torch.clamp(-eps, 0, 1)
-        return [(w * (0.5 * kl(original) + 2.0 * nll)).sum(), -(forget * kl(original)).sum()]
+        return [(w * (0.5 * kl(original) + 2.0 * nll)).sum(), -0.7 * (forget * kl(original)).sum()]
     if isinstance(algorithm, BadTeacher):
         q = torch.clamp(-eps, 0, 1)
         return [(q * kl(anew) + (1 - q) * kl(original)).sum()]
@@ -217,7 +217,7 @@ def torch_loss(algorithm, z, y, eps, original, anew):
     "algorithm",
     [
         AscentAndFineTuning(ascent=0.3, alpha=0.7),
-        Scrub(alpha=0.5, gamma=2.0, temperature=2.0),
+        Scrub(alpha=0.5, gamma=2.0, beta=0.7, temperature=2.0),
         BadTeacher(temperature=2.0),
         CatastrophicForgetting(),
         ExactUnlearning(),
@@ -289,7 +289,7 @@ def test_budgets_are_kept(name, rng):
         lambda: Training(batch_size=0),
         lambda: AscentAndFineTuning(ascent=-1.0),
         lambda: Scrub(alpha=float("nan")),
-        lambda: Scrub(forget_rounds=-1),
+        lambda: Scrub(forget_share=-1.0),
         lambda: BadTeacher(temperature=0.0).phases(np.zeros(2), None, None, None),
         lambda: Fisher(noise=-1.0),
         lambda: NTK(epochs=0),

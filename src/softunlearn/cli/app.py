@@ -108,7 +108,7 @@ def correct_command(
             progress=report,
         )
         report("writing files", 1.0)
-        save(correction, out)
+        save(correction, out, trusted=trust or ())
     _show(correction, json)
     if not json:
         screen.out.print(
@@ -184,7 +184,9 @@ def datasets_list() -> None:
     """List the data sets: rows, label, groups, licence, and whether they are on this machine."""
     table = Table()
     for column in ("name", "rows", "positive label", "groups", "licence", "here"):
-        table.add_column(column, justify="right" if column == "rows" else "left")
+        table.add_column(
+            column, justify="right" if column == "rows" else "left", no_wrap=column == "name"
+        )
     for info in datasets.DATASETS.values():
         here = "yes" if not info.files or datasets.locate(info.name) is not None else "no"
         table.add_row(info.name, f"{info.rows:,}", info.label, info.groups, info.licence, here)
@@ -241,5 +243,5 @@ def _show(correction: Correction, json: bool) -> None:
 
 
 def _exit_code(correction: Correction) -> int:
-    done = (Status.CORRECTED, Status.NOTHING_TO_CORRECT)
+    done = (Status.CORRECTED, Status.NOTHING_TO_CORRECT, Status.AUDITED)
     return 0 if correction.status in done else NOT_TO_BE_HAD

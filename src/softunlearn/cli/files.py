@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ from softunlearn.saving import check_writable, read_model, save
 
 __all__ = ["check_writable", "read_arguments", "read_rows", "save"]
 
-READERS = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".pq": pd.read_parquet}
+READERS = {
+    # only an empty cell is missing: "None" and "NA" are words
+    ".csv": partial(pd.read_csv, keep_default_na=False, na_values=[""]),
+    ".parquet": pd.read_parquet,
+    ".pq": pd.read_parquet,
+}
 
 
 def read_arguments(
@@ -38,7 +44,7 @@ def read_arguments(
 
     given = {
         "model": model,
-        "train": replace(rows(train, False), g=None),
+        "train": rows(train, False),
         "validation": rows(validation, True),
         "metric": _metric(metric, positive, [str(c) for c in adapter.head(1).classes]),
     }
@@ -82,6 +88,8 @@ def read_rows(
     InputError
         A column is missing; every missing one is named.
     """
+    if label == sensitive:
+        raise ValueError(f"--label and --sensitive must be two columns, got {label!r} for both.")
     table = _read(path)
     wanted = _model_columns(model, list(table.columns), label, sensitive, path)
     missing = [column for column in (label, *wanted) if column not in table.columns]
@@ -94,7 +102,20 @@ def read_rows(
     g = table[sensitive] if sensitive is not None and sensitive in table.columns else None
     X = table[wanted]
     by_name = getattr(model, "feature_names_in_", None) is not None
-    return Rows(X if by_name else X.to_numpy(), table[label], g, feature_names=tuple(wanted))
+    y = _as_the_model_has_them(table[label], model)
+    return Rows(X if by_name else X.to_numpy(), y, g, feature_names=tuple(wanted))
+
+
+def _as_the_model_has_them(labels: pd.Series, model: Any) -> pd.Series:
+    """Return labels in the model's own type, where a CSV file made numbers of words."""
+    classes = getattr(model, "classes_", ())
+    named = {str(value): value for value in getattr(classes, "tolist", tuple)()}
+    words = labels.map(str)
+    return (
+        labels
+        if labels.isin(list(named.values())).any() or not words.isin(list(named)).all()
+        else words.map(named)
+    )
 
 
 def _read(path: Path) -> pd.DataFrame:

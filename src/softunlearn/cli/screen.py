@@ -1,7 +1,6 @@
 """What the command line shows: progress on standard error, results on standard output."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +14,10 @@ from softunlearn.evaluation import Figures
 
 out, err = Console(), Console(stderr=True)
 
-SHOW_AFTER = 1.0
-"""Seconds of silence before progress is shown."""
-
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Any]:
-    """Give a callback (what, part done) that shows a bar once the work takes over a second."""
+    """Give a callback (what, part done) that shows a bar, on a terminal."""
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -29,20 +25,15 @@ def progress(quiet: bool) -> Iterator[Any]:
         TimeElapsedColumn(),
         console=err,
         transient=True,
-        disable=quiet,
+        disable=quiet or not err.is_terminal,
     )
-    task, start = bar.add_task("", total=1.0), time.monotonic()
+    task = bar.add_task("reading files", total=1.0)
 
     def report(what: str, part: float) -> None:
-        if time.monotonic() - start > SHOW_AFTER:
-            bar.start()  # started already: nothing happens
         bar.update(task, description=what, completed=part)
 
-    try:
+    with bar:
         yield report
-    finally:
-        if bar.live.is_started:
-            bar.stop()
 
 
 def show_json(correction: Correction) -> None:

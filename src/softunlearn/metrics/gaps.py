@@ -150,16 +150,16 @@ def spread(q: Float[Array, "n"], g: Integer[Array, "n"] | None, where: Array) ->
     Raises
     ------
     ValueError
-        Fewer than two groups have such rows.
+        There are fewer than two groups, or one has no such rows.
     """
-    means = _two_or_more(group_means(q, _required(g), where))
+    means = _comparable(q, _required(g), where)
     return max(means.values()) - min(means.values())
 
 
 def _contrast(q: Array, g: Array | None, where: Array) -> Array:
     """Return c with c . q = spread(q, g, where)."""
     xp, g = array_namespace(q), _required(g)
-    means = _two_or_more(group_means(q, g, where))
+    means = _comparable(q, g, where)
     c = xp.zeros_like(q)
     for code, sign in (
         (max(means, key=means.__getitem__), 1),
@@ -180,10 +180,14 @@ def _required(g: Array | None) -> Array:
     return g
 
 
-def _two_or_more(means: dict[int, float]) -> dict[int, float]:
-    if len(means) < 2:
+def _comparable(q: Array, g: Array, where: Array) -> dict[int, float]:
+    """Return every group's mean, having checked that there is one."""
+    xp, means = array_namespace(q), group_means(q, g, where)
+    silent = [c for c in _codes(g) if c not in means and bool(xp.any(g == c))]
+    if silent or len(means) < 2:
+        which = f"group number {silent[0]} (in sorted order) has none" if silent else "got one"
         raise ValueError(
-            f"A gap needs rows of at least two groups, got {len(means)}: give rows of every group "
-            "(of the positive class too, for equal opportunity and equalized odds)."
+            f"A gap needs such rows of at least two groups, and of every one; {which}: give more "
+            "rows, or merge groups. Equal opportunity compares rows of the positive class alone."
         )
     return means

@@ -65,9 +65,17 @@ class Encoder:
             The model's logits are not those of its head.
         """
         problems: list[str] = []
+        for part, values in (("X", rows.X), ("y", rows.y)):
+            if values is None:
+                raise InputError(f"`{name}` has no {part}: it is None.")
         n = len(rows)
         if n == 0:
             raise InputError(f"`{name}` has no rows; give some.")
+        if rows.weight is not None and not train:
+            problems.append(
+                f"`{name}` has weights, and only training rows can: a figure counts every row "
+                "once. Leave them out, or repeat the rows."
+            )
         for part, values in (("y", rows.y), ("g", rows.g), ("weight", rows.weight)):
             if values is not None and len(values) != n:
                 problems.append(
@@ -80,7 +88,7 @@ class Encoder:
         phi = self._features(rows.X, name, problems)
         if problems:
             raise InputError(problems)
-        self._check_logits(rows.X, min(50, n))
+        self._check_logits(rows.X, min(50, n), name)
         if train:
             by_class = self.adapter.class_weight(np.asarray(self.head.classes)[y])
             if by_class is not None:
@@ -139,6 +147,12 @@ class Encoder:
         except InputError as error:
             problems.extend(f"`{name}`: {line.rstrip('.')}." for line in error.problems)
             return np.zeros((0, 0))
+        if phi.dtype.kind not in "fiub":
+            problems.append(
+                f"`{name}`: the features that enter the last layer are not numbers but "
+                f"{phi.dtype}; encode words in the model's pipeline."
+            )
+            return phi
         finite = np.isfinite(phi)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
@@ -152,11 +166,15 @@ class Encoder:
             )
         return phi
 
-    def _check_logits(self, X: Any, n_rows: int) -> None:
+    def _check_logits(self, X: Any, n_rows: int, name: str) -> None:
         # features anew: a network's last digits depend on the batch that a row is in
         some = take(X, np.arange(n_rows))
         ours = self.head.logits(self.adapter.features(some).astype(np.float64))
-        theirs = self.adapter.logits(some)
+        try:
+            theirs = self.adapter.logits(some)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"`{name}`: the model cannot take these rows: {reason}") from error
         scale = 1.0 + np.abs(theirs).max()
         if ours.shape != theirs.shape or np.abs(ours - theirs).max() > AGREEMENT * scale:
             raise ModelError(
@@ -185,9 +203,8 @@ def _missing(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind != "O":
         return np.zeros(len(values), dtype=bool)
     names = ("NoneType", "NAType", "NaTType")
-    return np.array(
-        [type(v).__name__ in names or (isinstance(v, float) and v != v) for v in values]
-    )
+    missing = [type(v).__name__ in names or (isinstance(v, float) and v != v) for v in values]
+    return np.array(missing, dtype=bool)
 
 
 def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:
@@ -198,6 +215,8 @@ def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:
     except (TypeError, ValueError):
         problems.append(f"`{name}`: weight must be numbers, got {type(values).__name__}.")
         return None
+    if weight.ndim != 1:
+        problems.append(f"`{name}`: weight must be one column, got shape {weight.shape}.")
     if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
         problems.append(f"`{name}`: weight must be finite, at least 0, and not 0 everywhere.")
     return weight

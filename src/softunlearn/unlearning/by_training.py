@@ -147,7 +147,8 @@ class ByTraining:
         teachers = (trainable.logits(theta) for theta in (original, anew))
         phases = self.phases(eps, trainable.labels, *teachers)
         start = anew if self.starts_anew else original
-        return train(trainable, phases, self.training, start=start, rng=rng)
+        retain, _ = clipped(eps)
+        return train(trainable, phases, self.training, start=start, retain=retain, rng=rng)
 
     def apply(
         self,

@@ -20,7 +20,7 @@ class AscentAndFineTuning(ByTraining):
 
     Parameters
     ----------
-    ascent : float, default=0.25
+    ascent : float, default=0.1
         Weight of the first sum; 0 is fine-tuning (FT). The larger, the sooner training runs away
         where many rows are forgotten.
     alpha : float, default=1.0
@@ -31,7 +31,7 @@ class AscentAndFineTuning(ByTraining):
     Eq. 9.
     """
 
-    ascent: float = 0.25
+    ascent: float = 0.1
     alpha: float = 1.0
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from softunlearn.unlearning.training import Phase, Term
 
 @dataclass(frozen=True, kw_only=True)
 class Scrub(ByTraining):
-    """Alternate: descend sum r_i (alpha KL_i + gamma l_i), then ascend sum f_i KL_i.
+    """Alternate: descend sum r_i (alpha KL_i + gamma l_i), then ascend beta sum f_i KL_i.
 
     KL_i = KL(original || student), f = clip(-eps, 0, 1) and r = max(1 + eps, 0). Only the first
     rounds forget, so that the last ones repair what forgetting broke. A round keeps before it
@@ -24,11 +24,13 @@ class Scrub(ByTraining):
     Parameters
     ----------
     alpha, gamma : float, default=0.5, 1.0
-        Weights of the distillation and of the log loss in the second phase.
+        Weights of the distillation and of the log loss in the phase that keeps.
+    beta : float, default=0.1
+        Weight of the ascent, which has no end: at 1 it runs away where many rows are forgotten.
     temperature : float, default=1.0
         Softens both models' predictions.
-    forget_rounds : int, default=5
-        Rounds in which the first phase is run.
+    forget_share : float, default=0.2
+        Part of the budget of epochs that forgets, one epoch at least; 0 for none.
 
     References
     ----------
@@ -37,14 +39,17 @@ class Scrub(ByTraining):
 
     alpha: float = 0.5
     gamma: float = 1.0
+    beta: float = 0.1
     temperature: float = 1.0
-    forget_rounds: int = 5
+    forget_share: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("alpha", "gamma", "forget_rounds"):
+        for name in ("alpha", "gamma", "beta"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"`{name}` must be at least 0, got {getattr(self, name)}.")
+        if not 0 <= self.forget_share <= 1:
+            raise ValueError(f"`forget_share` must be from 0 to 1, got {self.forget_share}.")
 
     def phases(
         self, eps: Float[Array, "n"], y: Array, original: Array, anew: Array
@@ -56,7 +61,8 @@ class Scrub(ByTraining):
             Term(distance, self.alpha * retain, original),
             Term(CrossEntropy(), self.gamma * retain, y),
         ]
+        rounds = max(1, round(self.forget_share * self.epochs)) if self.forget_share else 0
         return [
             Phase(keep, penalty=self.gamma),
-            Phase([Term(distance, -forget, original)], rounds=self.forget_rounds),
+            Phase([Term(distance, -self.beta * forget, original)], rounds=rounds),
         ]

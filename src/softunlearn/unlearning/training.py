@@ -22,7 +22,7 @@ LOGIT_STEP = 0.04
 """Largest change of a mean row's logit in one step of the default optimiser."""
 
 RUNAWAY = 2.0
-"""Mean training loss, in losses of a guess among the classes, at which training has diverged."""
+"""Mean loss of retained rows, in losses of a guess among the classes, that is a runaway."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +138,7 @@ def train(
     training: Training,
     *,
     start: Float[Array, "p"],
+    retain: Float[Array, "n"],
     rng: np.random.Generator,
 ) -> Trained:
     """Return the parameters after training, or the best seen where training ran away.
@@ -146,32 +147,36 @@ def train(
     ----------
     trainable : Trainable
     phases : sequence of Phase
-        Run in turn, one epoch each, until the budget of epochs is spent. Each has an optimiser
-        state of its own, so that one phase's momentum does not carry into another.
+        Run in turn, one epoch each, until the budget of epochs is spent. They share the state of
+        the optimiser: Adam would otherwise step as far in a phase of small weights as in one of
+        large ones.
     training : Training
     start : array of shape (p,)
         Parameters to start from.
+    retain : array of shape (n,)
+        How much of each row is kept: the mean log loss under these weights says whether training
+        ran away, and which round was best.
     rng : Generator
         Shuffles the batches.
     """
     theta = start
     optimiser = training.optimiser or Adam(lr=LOGIT_STEP / trainable.input_size)
-    states = [optimiser.start(theta) for _ in phases]
-    limit = RUNAWAY * np.log(trainable.n_classes) + _mean_loss(trainable, theta)
+    state = optimiser.start(theta)
+    limit = RUNAWAY * np.log(trainable.n_classes) + _mean_loss(trainable, theta, retain)
     best, best_loss, epochs, round_ = theta, np.inf, 0, 0
     while epochs < training.epochs:
-        for i, phase in enumerate(phases):
+        for phase in phases:
             over = phase.rounds is not None and round_ >= phase.rounds
             if over or epochs >= training.epochs or _is_idle(phase):
                 continue
             for rows in _batches(len(trainable.labels), training.batch_size, theta, rng):
                 gradient = trainable.gradient(theta, phase, rows)
-                theta, states[i] = optimiser.step(theta, gradient, states[i])
+                theta, state = optimiser.step(theta, gradient, state)
             epochs += 1
         round_ += 1
         if round_ > training.epochs:
             break  # every phase is idle
-        loss = _mean_loss(trainable, theta)
+        loss = _mean_loss(trainable, theta, retain)
         if not loss <= limit:  # NaN too
             return Trained(best, epochs, diverged=True)
         if loss < best_loss:
@@ -179,11 +184,14 @@ def train(
     return Trained(theta, epochs, diverged=False)
 
 
-def _mean_loss(trainable: Trainable, theta: Array) -> float:
-    """Return the mean log loss of the training rows."""
-    xp, weight = array_namespace(theta), trainable.weight
+def _mean_loss(trainable: Trainable, theta: Array, retain: Array) -> float:
+    """Return the mean log loss of what is kept of the training rows; of all, if nothing is."""
+    xp = array_namespace(theta)
+    weight = retain if bool(xp.any(retain > 0)) else xp.ones_like(retain)
+    if trainable.weight is not None:
+        weight = weight * trainable.weight
     loss = CrossEntropy().value(trainable.logits(theta), trainable.labels)
-    return float(xp.mean(loss) if weight is None else xp.sum(weight * loss) / xp.sum(weight))
+    return float(xp.sum(weight * loss) / xp.sum(weight))
 
 
 def _is_idle(phase: Phase) -> bool:

@@ -18,8 +18,9 @@ from softunlearn.exceptions import Status
 from softunlearn.rows import Array
 from softunlearn.weights.problem import Problem, Weights
 
-OPPOSED = 1e-10
-"""||r|| below this fraction of ||a|| is rounding: a and u are opposed."""
+OPPOSED = 1e-6
+"""||r|| below this fraction of ||a|| is rounding, or asks for weights a million times a's own size
+for what a alone would do: a and u are opposed."""
 
 
 @dataclass(frozen=True)

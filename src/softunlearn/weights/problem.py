@@ -111,9 +111,9 @@ class WeightScheme(Protocol):
 
 
 def _float_array(values: Any) -> Array:
-    """Return floats as they are, on their device; anything else as a NumPy array of float64."""
-    if is_array_api_obj(values):
-        array: Array = values
-        if array_namespace(array).isdtype(array.dtype, "real floating"):
-            return array
-    return np.asarray(values, dtype=np.float64)
+    """Return values in float64, on their device: squares of 10^8 entries are summed."""
+    if not is_array_api_obj(values):
+        return np.asarray(values, dtype=np.float64)
+    array: Array = values
+    xp = array_namespace(array)
+    return array if array.dtype == xp.float64 else xp.astype(array, xp.float64)

@@ -1,0 +1,34 @@
+"""A torch module's parameters on disk: safetensors, which holds numbers and no code."""
+
+import copy
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from softunlearn.exceptions import FileError
+
+
+def write_module(module: nn.Module, path: Path) -> None:
+    """Write a module's parameters and buffers; shared ones once."""
+    save_model(module, str(path))
+
+
+def read_module(module: nn.Module, path: Path) -> nn.Module:
+    """Return a copy of the module with the parameters and buffers of a file.
+
+    Raises
+    ------
+    FileError
+        The file is damaged, or is that of another architecture.
+    """
+    loaded = copy.deepcopy(module)
+    try:
+        load_model(loaded, str(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise FileError(
+            f"{path} does not hold the parameters of this {type(module).__name__}, or is damaged; "
+            "give a module of the architecture that was corrected."
+        ) from error
+    return loaded
