@@ -11,7 +11,7 @@ import time
 from sklearn.linear_model import LogisticRegression
 
 import softunlearn as su
-from softunlearn.correct import SplitFigures
+from softunlearn.correction import SplitFigures
 
 COLUMNS = (
     "corrected for",

@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from softunlearn import attacks, metrics, models, unlearning, weights
-from softunlearn.correct import Correction, correct, influence_scores
+from softunlearn.correct import correct, influence_scores
+from softunlearn.correction import Correction
 from softunlearn.exceptions import (
     DataUnavailableError,
     FileError,

@@ -25,7 +25,7 @@ from softunlearn.exceptions import FileError
 from softunlearn.report import summarise, write_report
 
 if TYPE_CHECKING:
-    from softunlearn.correct import Correction
+    from softunlearn.correction import Correction
 
 TRUSTED = (
     "sklearn.compose._column_transformer.make_column_selector",

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from softunlearn import datasets
 from softunlearn.cli import screen
-from softunlearn.correct import METRICS, Correction, correct
+from softunlearn.correct import METRICS, correct
+from softunlearn.correction import Correction
 from softunlearn.exceptions import SoftUnlearnError, Status
 from softunlearn.select import Select
 from softunlearn.unlearning import ALGORITHMS

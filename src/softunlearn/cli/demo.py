@@ -8,7 +8,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from softunlearn import datasets
-from softunlearn.correct import Correction, correct
+from softunlearn.correct import correct
+from softunlearn.correction import Correction
 from softunlearn.exceptions import DataUnavailableError
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from softunlearn.correct import Correction
+from softunlearn.correction import Correction
 from softunlearn.evaluation import Figures
 
 out, err = Console(), Console(stderr=True)

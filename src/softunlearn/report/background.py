@@ -11,7 +11,7 @@ from softunlearn.report.words import CONDITIONS, TRANSFER
 from softunlearn.weights import Conditions
 
 if TYPE_CHECKING:
-    from softunlearn.correct import Correction
+    from softunlearn.correction import Correction
 
 
 def settings(correction: "Correction") -> dict[str, Any]:

@@ -22,7 +22,7 @@ from softunlearn.report.tables import figure_lines, figure_panels
 from softunlearn.report.verdict import verdict
 
 if TYPE_CHECKING:
-    from softunlearn.correct import Correction
+    from softunlearn.correction import Correction
 
 
 def render(correction: "Correction") -> str:

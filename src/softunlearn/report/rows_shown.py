@@ -17,7 +17,7 @@ from softunlearn.report.plain import brief, cell, clean
 from softunlearn.rows import Rows
 
 if TYPE_CHECKING:
-    from softunlearn.correct import Correction
+    from softunlearn.correction import Correction
 
 N_ROWS = 10
 """Rows listed at each end."""

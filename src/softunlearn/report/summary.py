@@ -16,7 +16,7 @@ from softunlearn.report.rows_shown import rows_at_the_ends
 from softunlearn.report.words import metric_words
 
 if TYPE_CHECKING:
-    from softunlearn.correct import Correction
+    from softunlearn.correction import Correction
 
 FORMAT = 1
 """Version of the dict's layout; it changes when a key is renamed or means something else."""

@@ -25,7 +25,7 @@ class Scrub(ByTraining):
     ----------
     alpha, gamma : float, default=0.5, 1.0
         Weights of the distillation and of the log loss in the phase that keeps.
-    beta : float, default=0.1
+    beta : float, default=0.05
         Weight of the ascent, which has no end: at 1 it runs away where many rows are forgotten.
     temperature : float, default=1.0
         Softens both models' predictions.
@@ -39,7 +39,7 @@ class Scrub(ByTraining):
 
     alpha: float = 0.5
     gamma: float = 1.0
-    beta: float = 0.1
+    beta: float = 0.05
     temperature: float = 1.0
     forget_share: float = 0.2
 
