@@ -21,7 +21,6 @@ from softunlearn.exceptions import (
     ModelError,
     SingularCurvatureError,
     SoftUnlearnError,
-    SoftUnlearnWarning,
     Status,
 )
 from softunlearn.metrics import Target
@@ -55,7 +54,6 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "FileError",
     "DataUnavailableError",
     "SingularCurvatureError",
-    "SoftUnlearnWarning",
     "__version__",
 ]
 

@@ -72,8 +72,10 @@ def correct(
 
     Parameters
     ----------
-    model : estimator
-        A trained model with a linear head; it is not changed.
+    model : estimator or nn.Module or ModelAdapter
+        A trained model with a linear head: a scikit-learn logistic regression or MLPClassifier,
+        bare or at the end of a Pipeline, or a torch module; `models.TorchModule(module, ...)`
+        where one needs options. It is not changed.
     train : Rows or tuple (X, y)
         The rows that the model was trained on. They need no group.
     validation : Rows or tuple (X, y, g)
@@ -86,7 +88,8 @@ def correct(
         "adversarial_loss"; a metric; an attack, for the mean log loss under it; or a metric on
         rows of its own.
     algorithm : str or Unlearner, default="influence"
-        How the head is corrected: "influence" is Eq. 8.
+        How the head is corrected: "influence" (Eq. 8), "ga_ft", "ft", "ga", "fisher", "ntk",
+        "scrub", "bad_teacher", "cf_k", "eu_k", or an object of `softunlearn.unlearning`.
     scheme : str or WeightScheme, default="soft"
         How the weights are chosen: "soft" (Eq. 7), "hard" (remove or keep), or an object.
     only_above : float, default=0.0

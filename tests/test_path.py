@@ -1,0 +1,82 @@
+"""The walk: what is tried at which budget, and what becomes a point."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from softunlearn.head import LinearHead
+from softunlearn.path import STEPS, TRIALS, walk
+from softunlearn.unlearning import NTK, InfluenceUpdate, Unlearned
+from softunlearn.weights import ClosedForm, Problem, TopK
+
+PROBLEM = Problem([-3.0, 1.0, -2.0, -1.0], [0.1, 0.2, -0.1, 0.3], budget=6.0)
+
+
+@dataclass
+class Recorder:
+    """Stands for a model: its one parameter is the sum of the weights it was corrected with."""
+
+    calls: list = field(default_factory=list)
+    bad_above: float = np.inf
+
+    original = Unlearned(LinearHead(np.zeros((1, 1)), None))
+
+    def unlearn(self, algorithm, eps):
+        self.calls.append((algorithm, eps))
+        return replace(self.original, head=LinearHead(np.array([[eps.sum()]]), None))
+
+    def part_of_the_way(self, end, t):
+        return replace(end, head=LinearHead(t * end.head.W, None))
+
+    def measure(self, reached):
+        moved = float(reached.head.W[0, 0])
+        return (np.nan if abs(moved) > self.bad_above else 6.0 - abs(moved)), 0.9, 0.3
+
+
+def run(scheme, algorithm, **options):
+    recorder = Recorder(**options)
+    return recorder, walk(recorder, PROBLEM, scheme=scheme, algorithm=algorithm)
+
+
+def test_a_closed_form_is_applied_at_every_step():
+    recorder, frontier = run(ClosedForm(), InfluenceUpdate())
+    assert len(recorder.calls) == len(STEPS)
+    assert [point.step for point in frontier] == [0.0, *STEPS]
+    for (_, eps), step in zip(recorder.calls, STEPS, strict=True):
+        np.testing.assert_allclose(PROBLEM.target @ eps, 6.0 * step)
+
+
+def test_weights_that_scale_are_trained_once_with_the_whole_budget_of_epochs():
+    recorder, frontier = run(ClosedForm(), NTK(epochs=30))
+    ((algorithm, eps),) = recorder.calls
+    assert algorithm.epochs == 30
+    np.testing.assert_allclose(PROBLEM.target @ eps, 6.0)
+    ends = [point.head.W[0, 0] for point in frontier]
+    np.testing.assert_allclose(ends, eps.sum() * np.array([0.0, *STEPS]))
+
+
+@pytest.mark.parametrize("scheme", [TopK(), ClosedForm(lam=0.01)], ids=str)
+def test_others_share_the_budget_among_their_trials(scheme):
+    recorder, frontier = run(scheme, NTK(epochs=30))
+    assert 1 < len(recorder.calls) <= TRIALS
+    assert sum(algorithm.epochs for algorithm, _ in recorder.calls) <= 30
+    assert frontier[-1].step <= 1.0
+
+
+def test_hard_weights_are_not_tried_twice():
+    recorder, frontier = run(TopK(), InfluenceUpdate())
+    assert [int((eps != 0).sum()) for _, eps in recorder.calls] == [1, 2, 3]
+    assert [point.changed_rows for point in frontier] == [0, 1, 2, 3]
+
+
+def test_points_that_are_not_finite_are_left_out():
+    _, frontier = run(TopK(), InfluenceUpdate(), bad_above=1.5)
+    assert [point.changed_rows for point in frontier] == [0, 1]
+
+
+def test_predictions_are_those_of_the_weights():
+    _, frontier = run(ClosedForm(), InfluenceUpdate())
+    np.testing.assert_allclose(
+        [p.predicted for p in frontier], [6 * (1 - p.step) for p in frontier]
+    )
