@@ -21,6 +21,7 @@ from softunlearn.exceptions import (
     ModelError,
     SingularCurvatureError,
     SoftUnlearnError,
+    SoftUnlearnWarning,
     Status,
 )
 from softunlearn.metrics import Target
@@ -54,6 +55,7 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "FileError",
     "DataUnavailableError",
     "SingularCurvatureError",
+    "SoftUnlearnWarning",
     "__version__",
 ]
 

@@ -36,6 +36,10 @@ class SingularCurvatureError(SoftUnlearnError, ArithmeticError):
     """The Hessian has no usable factor, even damped."""
 
 
+class SoftUnlearnWarning(UserWarning):
+    """Something the caller should know, and that does not stop the work."""
+
+
 class Status(StrEnum):
     """What happened to a correction."""
 
