@@ -42,8 +42,9 @@ class Rows:
         What the model takes: an array, a sparse matrix or a dataframe.
     y : array-like of shape (n,)
         Labels, as the model knows them.
-    g : array-like of shape (n,), optional
-        Sensitive group of each row. Needed where a fairness metric is measured.
+    g : array-like of shape (n,) or (n, m), dataframe, or dict of columns, optional
+        Sensitive group of each row. Needed where a fairness metric is measured. Of several columns
+        every combination is a group, unless the metric names one with `by`.
     weight : array-like of shape (n,), optional
         The `sample_weight` that the model was trained with; default one each.
     feature_names : sequence of str, optional

@@ -109,7 +109,17 @@ def spoiled(values, index, value):
         (lambda X, y, g: (X, y, np.full(N, "a")), "all rows are of group 'a'"),
         (lambda X, y, g: (X, y, spoiled(g, 5, None)), "1 rows have no group, the first is row 5"),
         (lambda X, y, g: (X, y, spoiled(np.ones(N), 5, np.nan)), "1 rows have no group"),
-        (lambda X, y, g: (X, y, np.stack([g, g], 1)), "g must be one column of groups"),
+        (lambda X, y, g: (X, y, np.full((N, 2, 2), "a")), "g must be one column of groups or"),
+        (
+            lambda X, y, g: (X, y, np.stack([g, np.arange(N)], 1)),
+            r"all rows are of group '\(others\)'.*fewer than 30 rows.*column, such as by='0'",
+        ),
+        (
+            lambda X, y, g: (X, y, {"a": g, "b": spoiled(g, 5, None)}),
+            "1 rows have no group, the first is row 5",
+        ),
+        (lambda X, y, g: (X, y, {"a": g[1:]}), "g has 59 entries and X has 60 rows"),
+        (lambda X, y, g: (X, y, {"a": g, "b": g[1:]}), r"different lengths, \[60, 59\]"),
         (lambda X, y, g: (X, y, None), "has no groups, and the metric compares groups"),
         (lambda X, y, g: (X, y, g, -np.ones(N)), "weight must be finite, at least 0"),
         (lambda X, y, g: (X, y, g, ["heavy"] * N), "weight must be numbers"),
@@ -138,6 +148,52 @@ def test_groups_have_the_same_code_in_every_set_of_rows(X, y, g):
     assert encoder.groups == ("a", "b", "c")
     np.testing.assert_array_equal(encoder.encode(few, "few").g, np.where(g == "a", 1, 2))
     np.testing.assert_array_equal(encoder.encode(more, "more").g, np.where(g == "a", 0, 1))
+
+
+@pytest.fixture
+def several(X, y):
+    adapter = adapt(LogisticRegression().fit(X, y))
+    more = Rows(np.tile(X, (2, 1)), np.tile(y, 2), {"sex": ["F", "M"] * N, "old": [True] * 2 * N})
+    return Encoder(adapter, adapter.head(N)), more, Rows(X, y, np.full((N, 2), ["F", "no"]))
+
+
+def test_validation_rows_decide_what_is_pooled(several):
+    encoder, validation, train = several
+    known = encoder.with_groups_of(train, validation, pooled_by=validation)
+    assert known.groups == ("F & True", "M & True", "(others)")
+    np.testing.assert_array_equal(known.encode(train, "train").g, np.full(N, 2))
+    np.testing.assert_array_equal(known.encode(validation, "v", groups=True).g, [0, 1] * N)
+    assert encoder.with_groups_of(train, validation).groups == ("F & no", "(others)")
+
+
+def test_one_sensitive_column_can_be_chosen(several):
+    encoder, validation, train = several
+    known = encoder.with_groups_of(train, validation, pooled_by=validation)
+    assert known.by(None) is known
+    assert known.by("sex").groups == ("F", "M")
+    assert known.by(1).groups == ("True", "no")
+    np.testing.assert_array_equal(known.by("sex").encode(train, "train").g, np.zeros(N))
+    with pytest.raises(InputError, match="`by` must name a sensitive column, 'sex', 'old', got"):
+        known.by("age")
+    with pytest.raises(InputError, match="all rows are of group 'True'; a gap needs at least two"):
+        known.by("old").encode(validation, "validation", groups=True)
+
+
+def test_rows_without_groups_need_no_column(several):
+    encoder, validation, _ = several
+    none = encoder.with_groups_of(Rows(validation.X, validation.y))
+    assert none.groups == ()
+    assert none.by("sex") is none
+    with pytest.raises(InputError, match="has no groups, and the metric compares groups"):
+        none.by("sex").encode(Rows(validation.X, validation.y), "validation", groups=True)
+
+
+def test_a_set_with_other_columns_is_named(several):
+    encoder, validation, train = several
+    one = Rows(train.X, train.y, np.full(N, "F"))
+    known = encoder.with_groups_of(validation, one)
+    with pytest.raises(InputError, match="`test`: g must have the columns 'sex', 'old', as the"):
+        known.encode(one, "test")
 
 
 def test_a_missing_column_of_a_dataframe_is_named(rng, y):

@@ -1,8 +1,10 @@
-"""The contract of a metric, and a metric on rows of its own: a target."""
+"""The contract of a metric, what it may be the largest of, and a metric on rows: a target."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from array_api_compat import array_namespace
 from jaxtyping import Float, Integer
 
 from softunlearn.head import LinearHead
@@ -15,10 +17,16 @@ class Metric(Protocol):
     """A scalar function f(z, y, g) of all rows' logits, smaller is better, at least zero.
 
     `z` holds logits (n, k), `y` class codes and `g` group codes 0..G-1, or None where rows have no
-    groups; a metric that needs them says so in `needs_groups`.
+    groups; a metric that needs them says so in `needs_groups`. Where there are several sensitive
+    columns, a metric's `by` says which one `g` is made of; without it, or where it is None, `g` is
+    made of their combinations. A metric that is the largest of smooth functions may say so in a
+    method `pieces`, and one that has a `name` is called by it.
     """
 
-    needs_groups: bool
+    @property
+    def needs_groups(self) -> bool:
+        """Whether every row must have a group; a plain attribute will do."""
+        ...
 
     def value(
         self, z: Float[Array, "n k"], y: Integer[Array, "n"], g: Integer[Array, "n"] | None
@@ -31,6 +39,53 @@ class Metric(Protocol):
     ) -> Float[Array, "n k"]:
         """Return df/dz."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Smooth functions f_1, ..., f_m of the logits whose largest is a metric.
+
+    Parameters
+    ----------
+    values : array of shape (m,)
+    parts : array of shape (n, k, r)
+        Logit gradients of r functions that the pieces are made of.
+    mix : array of shape (r, m), optional
+        Each piece's gradient as a sum of the parts'. Default: the parts are the pieces.
+    """
+
+    values: Float[Array, "m"]
+    parts: Float[Array, "n k r"]
+    mix: Float[Array, "r m"] | None = None
+
+    @property
+    def logit_gradients(self) -> Float[Array, "n k m"]:
+        """Return the derivatives of all pieces in the logits."""
+        return self.through(lambda parts: parts)
+
+    def through(self, linear: Callable[[Array], Array]) -> Array:
+        """Return the pieces' gradients after a linear map of the last axis' columns."""
+        mapped = linear(self.parts)
+        return mapped if self.mix is None else mapped @ self.mix
+
+
+def pieces(
+    metric: Metric,
+    z: Float[Array, "n k"],
+    y: Integer[Array, "n"],
+    g: Integer[Array, "n"] | None,
+) -> Pieces:
+    """Return a metric's own pieces, or the metric itself as the only one."""
+    own = getattr(metric, "pieces", None)
+    if own is not None:
+        return own(z, y, g)
+    value = array_namespace(z).asarray([metric.value(z, y, g)], dtype=z.dtype, device=z.device)
+    return Pieces(value, metric.logit_gradient(z, y, g)[:, :, None])
+
+
+def name_of(metric: Metric) -> str:
+    """Return what a metric is called: its own `name`, or its class's."""
+    return getattr(metric, "name", None) or type(metric).__name__
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +109,10 @@ class Target:
     metric: Metric
     rows: Any
 
+    def rows_for(self, head: LinearHead) -> Rows:
+        """Return the rows, which are the same for every head."""
+        return self.rows
+
     def value(self, head: LinearHead) -> float:
         """Return f at a head. The rows must hold the head's inputs and codes."""
         return self.metric.value(*self._logits(head))
@@ -62,6 +121,11 @@ class Target:
         """Return df/dtheta = [Phi, 1]^T df/dz at a head."""
         dz = self.metric.logit_gradient(*self._logits(head))
         return HeadObjective(head, self.rows).pullback(dz[:, :, None])[:, 0]
+
+    def pieces(self, head: LinearHead) -> tuple[Float[Array, "m"], Float[Array, "p m"]]:
+        """Return the values of the metric's pieces at a head, and their gradients in theta."""
+        found = pieces(self.metric, *self._logits(head))
+        return found.values, found.through(HeadObjective(head, self.rows).pullback)
 
     def _logits(self, head: LinearHead) -> tuple[Array, Array, Array | None]:
         rows: Rows = self.rows

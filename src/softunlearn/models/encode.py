@@ -12,6 +12,7 @@ import numpy as np
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
 from softunlearn.models.adapter import ModelAdapter
+from softunlearn.models.groups import MIN_ROWS, Groups, read_columns, read_groups, rows_array
 from softunlearn.rows import Rows, take
 
 AGREEMENT = 1e-4
@@ -27,22 +28,45 @@ class Encoder:
     adapter : ModelAdapter
     head : LinearHead
         The adapter's head.
-    groups : tuple of str
-        The group names, in the order of their codes; while there are none, groups are dropped.
+    coding : Groups, optional
+        How groups are coded; while it is not known, groups are dropped.
     """
 
     adapter: ModelAdapter
     head: LinearHead
-    groups: tuple[str, ...] = ()
+    coding: Groups | None = None
 
-    def with_groups_of(self, *sets: Rows) -> "Encoder":
-        """Return the encoder that knows the groups of all these rows, in sorted order."""
-        known: set[str] = set()
-        for rows in sets:
-            if rows.g is not None:
-                g = rows_array(rows.g)
-                known |= {str(name) for name in g[~_missing(g)].tolist()}
-        return replace(self, groups=tuple(sorted(known)))
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the groups' names, in the order of their codes."""
+        return () if self.coding is None else self.coding.names
+
+    def with_groups_of(self, *sets: Rows, pooled_by: Rows | None = None) -> "Encoder":
+        """Return the encoder that knows the groups of all these rows, in sorted order.
+
+        Parameters
+        ----------
+        *sets : Rows
+            Those without groups, or with groups that cannot be read, add nothing.
+        pooled_by : Rows, optional
+            The validation rows: those whose numbers decide which combinations of several columns
+            are pooled. Default: the first that have groups.
+        """
+        first = sets if pooled_by is None else (pooled_by, *sets)
+        given = [rows.g for rows in first if rows.g is not None and _readable(rows.g)]
+        return replace(self, coding=read_groups(*given) if given else None)
+
+    def by(self, column: str | int | None) -> "Encoder":
+        """Return the encoder whose groups are of one sensitive column alone; of all for None.
+
+        Raises
+        ------
+        InputError
+            There is no such column.
+        """
+        if column is None or self.coding is None:
+            return self
+        return replace(self, coding=self.coding.of(column))
 
     def encode(self, rows: Rows, name: str, *, groups: bool = False, train: bool = False) -> Rows:
         """Return features, codes and weights.
@@ -76,14 +100,11 @@ class Encoder:
                 f"`{name}` has weights, and only training rows can: a figure counts every row "
                 "once. Leave them out, or repeat the rows."
             )
-        for part, values in (("y", rows.y), ("g", rows.g), ("weight", rows.weight)):
+        for part, values in (("y", rows.y), ("weight", rows.weight)):
             if values is not None and len(values) != n:
-                problems.append(
-                    f"`{name}`: {part} has {len(values):,} entries and X has {n:,} rows; "
-                    "give one entry a row."
-                )
+                problems.append(_length(name, part, len(values), n))
         y = self._labels(rows.y, name, problems)
-        g = self._groups(rows.g, name, problems, needed=groups)
+        g = self._groups(rows.g, n, name, problems, needed=groups)
         weight = _weights(rows.weight, name, problems)
         phi = self._features(rows.X, name, problems)
         if problems:
@@ -115,29 +136,30 @@ class Encoder:
         return codes
 
     def _groups(
-        self, values: Any, name: str, problems: list[str], *, needed: bool
+        self, values: Any, n: int, name: str, problems: list[str], *, needed: bool
     ) -> np.ndarray | None:
-        if values is None or not self.groups:
+        if values is None or (self.coding is None and not needed):
             if needed:
                 problems.append(
                     f"`{name}` has no groups, and the metric compares groups: give (X, y, g)."
                 )
             return None
-        g = rows_array(values)
-        if g.ndim != 1:
-            problems.append(f"`{name}`: g must be one column of groups, got shape {g.shape}.")
+        try:
+            coding = self.coding or read_groups(values)
+            codes = coding.codes(values)
+        except InputError as error:
+            problems.extend(f"`{name}`: {line}" for line in error.problems)
             return None
-        if (missing := _missing(g)).any():
-            problems.append(
-                f"`{name}`: {int(missing.sum()):,} rows have no group, the first is row "
-                f"{int(missing.argmax())}; drop them or give them a group of their own."
-            )
-            return None
-        codes = _codes([str(value) for value in g.tolist()], self.groups)
+        if len(codes) != n:
+            problems.append(_length(name, "g", len(codes), n))
         if needed and len(np.unique(codes)) < 2:
+            rare = (
+                f"; combinations of fewer than {MIN_ROWS} rows are pooled, so give more rows, or "
+                f"choose one column, such as by={coding.columns[0]!r}"
+            )
             problems.append(
-                f"`{name}`: all rows are of group {self.groups[codes[0]]!r}; "
-                "a gap needs at least two groups."
+                f"`{name}`: all rows are of group {coding.names[codes[0]]!r}; "
+                f"a gap needs at least two groups{rare if coding.pooled else ''}."
             )
         return codes
 
@@ -183,28 +205,22 @@ class Encoder:
             )
 
 
-def rows_array(values: Any) -> np.ndarray:
-    """Return labels or groups as a NumPy array; tensors come from their device."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return np.asarray(values)
+def _readable(g: Any) -> bool:
+    try:
+        read_columns(g)
+    except InputError:
+        return False
+    return True
+
+
+def _length(name: str, part: str, got: int, n: int) -> str:
+    return f"`{name}`: {part} has {got:,} entries and X has {n:,} rows; give one entry a row."
 
 
 def _codes(values: list[Any], known: tuple) -> np.ndarray:
     """Return each value's position among the known ones, -1 where it is none of them."""
     position = {value: i for i, value in enumerate(known)}
     return np.fromiter((position.get(v, -1) for v in values), dtype=np.int64, count=len(values))
-
-
-def _missing(values: np.ndarray) -> np.ndarray:
-    """Return where an entry is None, NaN, or a dataframe library's own missing value."""
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    if values.dtype.kind != "O":
-        return np.zeros(len(values), dtype=bool)
-    names = ("NoneType", "NAType", "NaTType")
-    missing = [type(v).__name__ in names or (isinstance(v, float) and v != v) for v in values]
-    return np.array(missing, dtype=bool)
 
 
 def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from array_api_compat import to_device
 
-from softunlearn.models.encode import rows_array
+from softunlearn.models.groups import group_of_row, rows_array
 from softunlearn.report.plain import brief, cell, clean
 from softunlearn.rows import Rows
 
@@ -62,7 +62,7 @@ def _row(correction: "Correction", i: int, values: list[dict[str, Any]]) -> dict
     return {
         "row": i,
         "label": cell(rows_array(train.y)[i]),
-        "group": None if train.g is None else cell(rows_array(train.g)[i]),
+        "group": None if train.g is None else cell(group_of_row(train.g, i)),
         "target_influence": float(correction.influence.target[i]),
         "utility_influence": float(correction.influence.utility[i]),
         "leverage": float(correction.influence.leverage[i]),
