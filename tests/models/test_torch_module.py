@@ -607,7 +607,9 @@ def test_a_network_on_the_census_is_corrected(n_logits, metric, census):
     target = metric
     if metric == "demographic_parity":
         target = su.metrics.DemographicParity(positive=max(1, n_logits - 1))
-    c = su.correct(adapter, train=(X, y), validation=tuple(validation), metric=target)
+    # with two classes the features lose most of the gap: what is left is hardly more than noise
+    options = {"metric": target, "insist": True, "select": su.Select(utility_loss_at_most=0.002)}
+    c = su.correct(adapter, train=(X, y), validation=tuple(validation), **options)
     assert c.status is su.Status.CORRECTED
     assert c.stationarity < 1e-5
     point = c.frontier[c.chosen]
@@ -624,7 +626,7 @@ def test_a_network_on_the_census_is_corrected(n_logits, metric, census):
         model,
         train=(phi, y),
         validation=(hidden(torch.tensor(validation[0])).detach().numpy(), *validation[1:]),
-        metric=target,
+        **options,
     )
     np.testing.assert_allclose(c.weights, same.weights, rtol=1e-6, atol=1e-9)
 

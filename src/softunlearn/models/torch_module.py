@@ -19,22 +19,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from softunlearn.attacks.gradient import GradientAttack
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
 from softunlearn.models.feature_cache import FeatureCache, key
 from softunlearn.models.torch_batches import batches, content, first_line, sent
-from softunlearn.models.torch_running import Call, eager, is_same, undisturbed, watched
+from softunlearn.models.torch_inputs import perturbed
+from softunlearn.models.torch_running import (
+    Call,
+    called,
+    check_head,
+    eager,
+    is_same,
+    logits_in,
+    on_device,
+    undisturbed,
+    watched,
+)
 from softunlearn.models.torch_tail import TorchTail
 from softunlearn.rows import Rows
 
 FIRST_ROWS = 8
 """Of an array, so many rows are run to find the layer that gives the logits."""
-
-LINEAR = 1e-4
-"""Largest difference, relative to their size, between the layer's output and W phi + b."""
-
-HALF_PRECISION_ULPS = 8
-"""The same in units of the last place, where the layer runs in half precision."""
 
 
 class TorchModule:
@@ -215,16 +221,44 @@ class TorchModule:
             layer.bias = _moved(layer.bias, head.b)
         return module
 
+    def with_model(self, module: nn.Module) -> "TorchModule":
+        """Return the same adapter of another module of this architecture, without a cache."""
+        adapter = copy.copy(self)
+        adapter.module, adapter.cache, adapter._named = module, None, self.layer_name
+        return adapter
+
     def of_copy(self) -> "TorchModule":
         """Return the same adapter of a deep copy of the module, without a cache."""
-        adapter = copy.copy(self)
-        adapter.module, adapter.cache = copy.deepcopy(self.module), None
-        adapter._named = self.layer_name
-        return adapter
+        return self.with_model(copy.deepcopy(self.module))
 
     def tail(self, rows: Rows, layers: int) -> TorchTail:
         """Return the last layers as something to train; `rows` as the module takes them."""
         return TorchTail(self, rows, layers)
+
+    def perturbed_inputs(self, attack: GradientAttack, X: Any, y: Any = None) -> Any:
+        """Return the rows as an attack through the whole module leaves them.
+
+        Parameters
+        ----------
+        attack : FGSM or PGD
+            With `on="inputs"`. Its `epsilon` and `clip` are in the unit of X.
+        X : tensor, array, dataframe, Dataset or DataLoader of n rows, one floating input each
+        y : array-like of shape (n,), optional
+            Class codes; default: the classes that the module predicts.
+
+        Returns
+        -------
+        ndarray or tensor of the shape of X
+            An array for arrays and dataframes. float32, or float64 of a module in float64.
+
+        Raises
+        ------
+        InputError
+            The rows are no floating numbers, or y is not one class code for each.
+        ModelError
+            No finite gradient reaches the module's inputs.
+        """
+        return perturbed(self, attack, X, y)
 
     def _linear_layers(self) -> dict[str, nn.Linear]:
         named = eager(self.module).named_modules()
@@ -250,15 +284,11 @@ class TorchModule:
 
     def _extract(self, X: Any) -> np.ndarray:
         """Return the features of all rows, each batch checked."""
-        name, layer = self.layer_name, self._layer(self.layer_name)
         n, done = len(Rows(X, None)), 0
-        phi = np.zeros((0, layer.in_features), dtype=np.float32)
+        phi = np.zeros((0, self._layer(self.layer_name).in_features), dtype=np.float32)
         with undisturbed(self.module):
             for inputs in batches(X, self.batch_size):
-                with watched({name: layer}) as calls:
-                    output = self.run(inputs)
-                self._check(calls.get(name), output, inputs)
-                part = _numpy(calls[name].inputs)
+                part = _numpy(self.checked(inputs).inputs)
                 if done == 0:
                     phi = np.empty((n, part.shape[1]), dtype=part.dtype)
                 if done + len(part) <= n:
@@ -277,32 +307,19 @@ class TorchModule:
         floating = next(p.dtype for p in parameters if p.is_floating_point())
         inputs = sent(inputs, self.device or parameters[0].device, floating)
         try:
-            if self.forward is not None:
-                output = self.forward(module, inputs)
-            elif isinstance(inputs, Mapping):
-                output = module(**inputs)
-            else:
-                output = module(*inputs) if isinstance(inputs, tuple) else module(inputs)
-        except torch.cuda.OutOfMemoryError as error:
-            raise MemoryError(
-                f"The device has no memory for batches of {self.batch_size} rows; give "
-                "TorchModule a smaller batch_size."
-            ) from error
+            with on_device(self.batch_size):
+                output = (self.forward or called)(module, inputs)
         except (RuntimeError, TypeError, ValueError, LookupError) as error:
             raise InputError(f"the model cannot take these rows: {first_line(error)}") from error
-        if isinstance(output, Mapping) and "logits" in output:
-            output = output["logits"]
-        output = getattr(output, "logits", output)
-        if not isinstance(output, Tensor):
-            raise ModelError(
-                f"The module returns a {type(output).__name__} where logits are needed. Give "
-                "TorchModule a forward=lambda module, inputs: ... that returns them."
-            )
-        return output
+        return logits_in(output)
 
-    def _check(self, call: Call | None, output: Tensor, inputs: Any) -> None:
-        """Raise where the module's output is not the layer's, or the layer is not linear."""
+    def checked(self, inputs: Any) -> Call:
+        """Return what entered and left the layer; raise where the latter is not the logits."""
         name = self.layer_name
+        layer = self._layer(name)
+        with watched({name: layer}) as calls:
+            output = self.run(inputs)
+        call = calls.get(name)
         if call is None or not is_same(call.output, output):
             found = self._producer(inputs)
             if found is None or found == name:
@@ -311,22 +328,8 @@ class TorchModule:
                 f"The module's logits come from its layer {found!r}, not from {name!r}: give "
                 f"TorchModule(module, head={found!r})."
             )
-        layer = self._layer(name)
-        if call.inputs.ndim != 2:
-            raise ModelError(
-                f"The layer {name!r} takes inputs of shape {tuple(call.inputs.shape)}, and a "
-                "head takes one vector for each row: let the module pool them before it."
-            )
-        expected = nn.functional.linear(
-            call.inputs.to(layer.weight.dtype), layer.weight, layer.bias
-        )
-        half = HALF_PRECISION_ULPS * torch.finfo(output.dtype).eps
-        scale = 1.0 + call.output.abs().max().item()
-        if (expected - call.output).abs().max().item() > max(LINEAR, half) * scale:
-            raise ModelError(
-                f"The layer {name!r} is a {type(layer).__name__} whose output is not W phi + b, "
-                "so it is no head that can be corrected."
-            )
+        check_head(name, layer, call)
+        return call
 
     def _producer(self, inputs: Any) -> str | None:
         """Return the name of the last layer to run whose output the module returns."""

@@ -12,6 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from softunlearn.exceptions import ModelError
+
+LINEAR = 1e-4
+"""Largest difference, relative to their size, between a layer's output and W phi + b."""
+
+HALF_PRECISION_ULPS = 8
+"""The same in units of the last place, where the layer runs in half precision."""
+
 
 class Call(NamedTuple):
     """What went into a layer, and what came out."""
@@ -69,6 +77,55 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
                 if buffer is not None and value is not None and not torch.equal(buffer, value):
                     with torch.no_grad():
                         buffer.copy_(value)
+
+
+@contextmanager
+def on_device(batch_size: int) -> Iterator[None]:
+    """Say of a device without enough memory what can be done."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(
+            f"The device has no memory for batches of {batch_size} rows; give TorchModule a "
+            "smaller batch_size."
+        ) from error
+
+
+def called(module: nn.Module, inputs: Any) -> Any:
+    """Return what a module gives for a batch of inputs."""
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+
+
+def logits_in(output: Any) -> Tensor:
+    """Return the logits in what a module gives: the tensor, or where models keep them."""
+    if isinstance(output, Mapping) and "logits" in output:
+        output = output["logits"]
+    output = getattr(output, "logits", output)
+    if not isinstance(output, Tensor):
+        raise ModelError(
+            f"The module returns a {type(output).__name__} where logits are needed. Give "
+            "TorchModule a forward=lambda module, inputs: ... that returns them."
+        )
+    return output
+
+
+def check_head(name: str, layer: nn.Linear, call: Call) -> None:
+    """Raise where a layer is no head: it takes no vectors, or what it gives is not W phi + b."""
+    if call.inputs.ndim != 2:
+        raise ModelError(
+            f"The layer {name!r} takes inputs of shape {tuple(call.inputs.shape)}, and a "
+            "head takes one vector for each row: let the module pool them before it."
+        )
+    expected = nn.functional.linear(call.inputs.to(layer.weight.dtype), layer.weight, layer.bias)
+    half = HALF_PRECISION_ULPS * torch.finfo(call.output.dtype).eps
+    scale = 1.0 + call.output.abs().max().item()
+    if (expected - call.output).abs().max().item() > max(LINEAR, half) * scale:
+        raise ModelError(
+            f"The layer {name!r} is a {type(layer).__name__} whose output is not W phi + b, "
+            "so it is no head that can be corrected."
+        )
 
 
 def is_same(layer: Tensor, output: Tensor) -> bool:
