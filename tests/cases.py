@@ -11,7 +11,7 @@ from softunlearn.metrics import DemographicParity, EqualizedOdds, EqualOpportuni
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
 from softunlearn.unlearning import ALGORITHMS
-from softunlearn.weights import ClosedForm, TopK
+from softunlearn.weights import Bounded, ClosedForm, TopK
 
 ALL_METRICS = [
     LogLoss(),
@@ -23,7 +23,7 @@ ALL_METRICS = [
 ]
 ALL_ATTACKS = [Boundary(), Boundary(gamma=2.0)]
 ALL_SOLVERS = [Cholesky()]
-ALL_SCHEMES = [ClosedForm(), ClosedForm(lam=0.5), TopK(), TopK(max_fraction=0.2)]
+ALL_SCHEMES = [ClosedForm(), ClosedForm(lam=0.5), TopK(), TopK(max_fraction=0.2), Bounded()]
 ALL_UNLEARNERS = list(ALGORITHMS.values())
 
 

@@ -37,7 +37,23 @@ def test_model_weights_and_figures_belong_together(correction, census, census_mo
     p, male = model.predict_proba(test.X)[:, 1], np.asarray(test.g) == "Male"
     gap = abs(p[male].mean() - p[~male].mean())
     np.testing.assert_allclose(correction.after.test.gaps[PARITY].probabilities, gap)
-    # Eq. 8, with everything formed explicitly
+
+
+def test_the_weights_are_those_of_a_training_that_ends_at_the_corrected_model(
+    correction, census, census_model
+):
+    """scikit-learn, trained under the weights, ends at the corrected model exactly."""
+    w = 1 + correction.weights
+    assert (w > 0).all()
+    again = LogisticRegression(C=census_model.C, tol=1e-10, solver="newton-cholesky")
+    again.fit(census.train.X, census.train.y, sample_weight=w)
+    # the first model was trained to 1e-8
+    np.testing.assert_allclose(again.coef_, correction.model.coef_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(again.intercept_, correction.model.intercept_, atol=1e-4)
+
+
+def test_the_straight_path_is_eq_8_with_the_weights_of_eq_7(straight, census, census_model):
+    correction, model = straight, straight.model
     X = np.column_stack([census.train.X, np.ones(len(census.train.X))])
     q = census_model.predict_proba(census.train.X)[:, 1]
     penalty = np.eye(X.shape[1]) / census_model.C
@@ -50,7 +66,14 @@ def test_model_weights_and_figures_belong_together(correction, census, census_mo
     np.testing.assert_allclose(moved, -step, rtol=1e-6, atol=1e-9)
 
 
-def test_predicted_changes_are_minus_a_times_eps(correction):
+@pytest.fixture(scope="module")
+def straight(census, census_model):
+    rows = {"train": census.train, "validation": census.validation}
+    return su.correct(census_model, **rows, path="straight")
+
+
+def test_predicted_changes_are_minus_a_times_eps(straight):
+    correction = straight
     point, start = correction.frontier[correction.chosen], correction.frontier[0]
     predicted = start.metric - correction.influence.target @ correction.weights
     np.testing.assert_allclose(point.predicted, predicted)
@@ -76,8 +99,9 @@ def test_another_point_of_the_frontier_can_be_taken(correction):
     assert again.after == correction.after
     gap = full.after.validation.gaps[PARITY].probabilities
     np.testing.assert_allclose(gap, correction.frontier[-1].metric)
-    with pytest.raises(IndexError, match="from 0 to 20"):
-        correction.at(21)
+    last = len(correction.frontier) - 1
+    with pytest.raises(IndexError, match=f"from 0 to {last}"):
+        correction.at(last + 1)
 
 
 def test_the_same_call_gives_the_same_result(correction, census, census_model):
@@ -143,12 +167,15 @@ def test_multiclass_heads_are_corrected(rng):
     parity = su.metrics.DemographicParity(positive=0)
     c = su.correct(model, train=train, validation=validation, metric=parity)
     assert c.status is su.Status.CORRECTED
-    assert c.after.validation.gaps[PARITY].probabilities == c.frontier[c.chosen].metric
+    gap = c.after.validation.gaps[PARITY].probabilities
+    np.testing.assert_allclose(gap, c.frontier[c.chosen].metric)
     robust = su.correct(model, train=train, validation=validation, metric="adversarial_loss")
     assert min(point.metric for point in robust.frontier) < robust.frontier[0].metric
-    assert robust.after.validation.gaps == {}
-    with pytest.raises(ValueError, match="`positive` must be"):
-        su.correct(model, train=train, validation=validation)
+    each = su.correct(model, train=train, validation=validation)
+    p = model.predict_proba(X[600:])
+    apart = np.abs(p[g[600:] == 0].mean(axis=0) - p[g[600:] == 1].mean(axis=0))
+    np.testing.assert_allclose(each.frontier[0].metric, apart.max())
+    assert each.frontier[-1].metric < 0.2 * each.frontier[0].metric
 
 
 def test_below_the_threshold_nothing_is_corrected(census, census_model):
@@ -189,7 +216,7 @@ def test_a_model_that_has_not_converged_is_said_to_be_so(census):
 def test_an_audit_changes_nothing_and_shows_what_could_be_had(census, census_model):
     c = su.correct(census_model, train=census.train, validation=census.validation, select="none")
     assert c.status is su.Status.AUDITED
-    assert len(c.frontier) == 21
+    assert len(c.frontier) > 10
     np.testing.assert_array_equal(c.model.coef_, census_model.coef_)
 
 
@@ -200,7 +227,7 @@ def test_an_audit_changes_nothing_and_shows_what_could_be_had(census, census_mod
         ({"algorithm": "magic"}, "`algorithm` must be one of 'influence'.* got 'magic'"),
         (
             {"scheme": "medium"},
-            "`scheme` must be one of 'soft', 'hard' or an object, got 'medium'",
+            "`scheme` must be one of 'soft', 'hard', 'bounded' or an object, got 'medium'",
         ),
         ({"select": "best"}, "`select` must be one of 'no_utility_loss'.* got 'best'"),
         ({"only_above": float("nan")}, "`only_above` must be a number, got nan"),
@@ -236,7 +263,7 @@ def test_drift_is_the_change_that_finishing_training_brings(census):
 def test_the_message_says_what_happened_on_test_rows(correction):
     gap = correction.after.test.gaps[PARITY].probabilities
     assert "On test rows the metric goes from" in correction.message
-    assert f"to {gap:.4f} and accuracy" in correction.message
+    assert f"to {gap:.4f} (change" in correction.message
 
 
 def test_influence_scores_want_targets(census, census_model):

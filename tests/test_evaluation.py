@@ -12,7 +12,8 @@ from fairlearn.metrics import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
-from softunlearn.attacks import Boundary
+from softunlearn.attacks import FGSM, Boundary
+from softunlearn.correction import value_at
 from softunlearn.evaluation import Evaluator
 from softunlearn.head import LinearHead
 from softunlearn.rows import Rows
@@ -30,7 +31,9 @@ def data(rng):
 def test_figures_are_those_of_scikit_learn_and_fairlearn(data):
     model, head, rows = data
     labels, p = model.predict(rows.X), model.predict_proba(rows.X)[:, 1]
-    figures = Evaluator(head, Boundary(), groups=("a", "b", "c")).evaluate(head, rows)
+    figures = Evaluator(head, {"boundary": Boundary()}, groups=("a", "b", "c")).evaluate(
+        head, rows
+    )
     assert figures.rows == 300
     np.testing.assert_allclose(figures.accuracy, accuracy_score(rows.y, labels))
     np.testing.assert_allclose(figures.log_loss, log_loss(rows.y, p))
@@ -53,7 +56,7 @@ def test_figures_are_those_of_scikit_learn_and_fairlearn(data):
 
 def test_equalized_odds_is_the_larger_gap_whichever_class_has_it(data):
     _, head, rows = data
-    evaluator = Evaluator(head, Boundary())
+    evaluator = Evaluator(head, {"boundary": Boundary()})
     for y in (rows.y, 1 - rows.y):
         figures = evaluator.evaluate(head, Rows(rows.X, y, rows.g)).gaps
         labels = (head.logits(rows.X)[:, 0] > 0).astype(int)
@@ -64,7 +67,7 @@ def test_equalized_odds_is_the_larger_gap_whichever_class_has_it(data):
 def test_adversarial_figures_are_those_of_rows_perturbed_against_the_original(data):
     model, head, rows = data
     other = head.with_theta(head.theta * 0.5 + 0.1)
-    figures = Evaluator(head, Boundary(gamma=1.3)).evaluate(other, rows)
+    figures = Evaluator(head, {"boundary": Boundary(gamma=1.3)}).evaluate(other, rows)
     w, b = model.coef_[0], model.intercept_[0]
     moved = rows.X - 1.3 * ((rows.X @ w + b) / (w @ w))[:, None] * w
     p = 1 / (1 + np.exp(-other.logits(moved)[:, 0]))
@@ -74,17 +77,63 @@ def test_adversarial_figures_are_those_of_rows_perturbed_against_the_original(da
 
 def test_against_itself_the_boundary_attack_flips_every_prediction(data):
     _, head, rows = data
-    figures = Evaluator(head, Boundary()).evaluate(head, rows)
+    figures = Evaluator(head, {"boundary": Boundary()}).evaluate(head, rows)
     np.testing.assert_allclose(figures.adversarial_accuracy, 1 - figures.accuracy)
 
 
 def test_what_cannot_be_measured_is_absent_or_nan(data):
     _, head, rows = data
-    no_groups = Evaluator(head, Boundary()).evaluate(head, Rows(rows.X, rows.y))
+    no_groups = Evaluator(head, {"boundary": Boundary()}).evaluate(head, Rows(rows.X, rows.y))
     assert no_groups.gaps == {}
     assert no_groups.groups == ()
     g = np.where(rows.y == 1, 0, rows.g)  # only one group has positives
-    figures = Evaluator(head, Boundary()).evaluate(head, Rows(rows.X, rows.y, g))
+    figures = Evaluator(head, {"boundary": Boundary()}).evaluate(head, Rows(rows.X, rows.y, g))
     assert math.isnan(figures.gaps["equal_opportunity"].labels)
     assert not math.isnan(figures.gaps["demographic_parity"].labels)
-    assert Evaluator(head, Boundary(), positive=None).evaluate(head, rows).gaps == {}
+
+
+def test_several_classes_are_each_compared_with_the_rest(rng):
+    X, g, y = rng.normal(size=(300, 3)), rng.integers(2, size=300), rng.integers(3, size=300)
+    model = LogisticRegression().fit(X + g[:, None] * [1.0, 0.0, 0.0], y)
+    head = LinearHead(model.coef_, model.intercept_, classes=(0, 1, 2))
+    figures = Evaluator(head, {}, positive=None, groups=("a", "b")).evaluate(head, Rows(X, y, g))
+    labels = model.predict(X)
+    each = [
+        demographic_parity_difference(y == c, labels == c, sensitive_features=g) for c in range(3)
+    ]
+    np.testing.assert_allclose(figures.gaps["demographic_parity"].labels, max(each))
+    assert math.isnan(figures.groups[0].positive_rate)
+
+
+def test_adaptive_figures_are_those_of_an_attack_on_the_head_itself(data):
+    _, head, rows = data
+    other = head.with_theta(head.theta * [1.0, -0.3, 2.0, 1.0])
+    budget = 0.4
+    figures = Evaluator(head, {"fgsm": FGSM(budget, norm="l2")}).evaluate(other, rows)
+    side = np.where(rows.y == 1, 1.0, -1.0)
+    w = other.W[0]
+    margin = side * other.logits(rows.X)[:, 0] - budget * np.linalg.norm(w)
+    found = figures.robustness["fgsm"].adaptive
+    np.testing.assert_allclose(found.loss, np.log1p(np.exp(-margin)).mean())
+    np.testing.assert_allclose(found.accuracy, (margin > 0).mean())
+    # rows made against another head hurt less
+    assert figures.robustness["fgsm"].transfer.loss < found.loss
+
+
+def test_changes_are_differences_of_figures_with_intervals_that_hold_them(data):
+    _, head, rows = data
+    evaluator = Evaluator(head, {"boundary": Boundary()}, groups=("a", "b", "c"))
+    other = head.with_theta(head.theta * 0.7)
+    seen = [evaluator.observe(h, rows) for h in (head, other)]
+    before, after = map(evaluator.figures, seen)
+    changes = evaluator.changes(*seen)
+    for path in ("accuracy", "log_loss", "gaps.equalized_odds.labels"):
+        change = changes[path]
+        difference = value_at(after, path) - value_at(before, path)
+        np.testing.assert_allclose(change.value, difference, atol=1e-12)
+        assert change.low < change.value < change.high
+    assert set(changes) == set(after.intervals)
+    same = evaluator.changes(seen[0], seen[0])
+    assert same["gaps.demographic_parity.probabilities"].value == 0.0
+    # none of 300 rows changed: that none of all would is not certain
+    assert same["accuracy"].low < 0 < same["accuracy"].high

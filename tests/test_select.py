@@ -3,17 +3,39 @@ import pytest
 
 from softunlearn.exceptions import Status
 from softunlearn.head import LinearHead
-from softunlearn.path import Frontier, Point
+from softunlearn.intervals import Change
+from softunlearn.paths import Frontier, Point
 from softunlearn.select import RULES, Full, Rule, Select, Unchanged
 from softunlearn.unlearning import Unlearned
 
 HEAD = LinearHead(np.zeros((1, 1)), None)
 
 
-def frontier(*figures):
-    """Points of (metric, accuracy, log loss)."""
+def frontier(*figures, half=0.001):
+    """Points of (metric, accuracy, log loss), their changes known to +- half."""
+    _, accuracy, loss = figures[0]
+
+    def change(value):
+        return Change(value, value - half, value + half)
+
     return Frontier(
-        tuple(Point(i / 10, *point, 0.0, i, Unlearned(HEAD)) for i, point in enumerate(figures))
+        tuple(
+            Point(
+                step=i / 10,
+                metric=m,
+                accuracy=a,
+                log_loss=x,
+                predicted=0.0,
+                metrics=(m,),
+                held=(),
+                accuracy_change=change(a - accuracy),
+                log_loss_change=change(x - loss),
+                changed_rows=i,
+                reached=Unlearned(HEAD),
+                weigh=lambda: np.zeros(1),
+            )
+            for i, (m, a, x) in enumerate(figures)
+        )
     )
 
 
@@ -79,3 +101,14 @@ def test_full_takes_the_longest_step_that_is_not_worse_in_both():
 def test_bad_rules_are_refused(options):
     with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
         Select(**options)
+
+
+def test_the_default_choice_takes_only_what_is_certain_not_to_cost_much():
+    points = (0.2, 0.850, 0.30), (0.1, 0.849, 0.31)
+    assert Select().choose(frontier(*points, half=0.018)).index == 1
+    doubtful = Select().choose(frontier(*points, half=0.03))
+    assert doubtful.index == 0
+    assert doubtful.status is Status.UTILITY_WOULD_SUFFER
+    assert "give more rows" in doubtful.message
+    # whoever names a cost is taken at their word
+    assert Select(utility_loss_at_most=0.002).choose(frontier(*points, half=0.03)).index == 1

@@ -11,21 +11,24 @@ The names below, in the order of the method, are the public interface.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from softunlearn import attacks, metrics, models, unlearning, weights
-from softunlearn.correct import correct, influence_scores
+from softunlearn import attacks, metrics, models, paths, unlearning, weights
+from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.exceptions import (
     DataUnavailableError,
     FileError,
     InputError,
     ModelError,
+    NoOptimumError,
     SingularCurvatureError,
     SoftUnlearnError,
     SoftUnlearnWarning,
     Status,
 )
+from softunlearn.leave_one_out import leave_one_out
 from softunlearn.metrics import Target
 from softunlearn.rows import Rows
+from softunlearn.scores import influence_scores
 from softunlearn.select import Select
 
 if TYPE_CHECKING:
@@ -42,9 +45,11 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "Rows",
     "Target",
     "influence_scores",
+    "leave_one_out",
     "metrics",
     "attacks",
     "weights",
+    "paths",
     "unlearning",
     "models",
     "datasets",
@@ -54,6 +59,7 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "ModelError",
     "FileError",
     "DataUnavailableError",
+    "NoOptimumError",
     "SingularCurvatureError",
     "SoftUnlearnWarning",
     "__version__",

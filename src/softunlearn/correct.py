@@ -9,48 +9,43 @@ each: training rows carry the weights, validation rows decide, test rows are onl
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from softunlearn.attacks import Attack, Boundary
-from softunlearn.correction import Correction, Session, evaluate_splits, with_choice
-from softunlearn.curvature import Cholesky, Curvature, CurvatureSolver
-from softunlearn.evaluation import Evaluator
-from softunlearn.exceptions import ModelError, Status
-from softunlearn.head import LinearHead
-from softunlearn.influence import Influence, influence, leverage, stationarity
-from softunlearn.metrics import (
-    DemographicParity,
-    EqualizedOdds,
-    EqualOpportunity,
-    LogLoss,
-    Metric,
-    Target,
+from softunlearn.aims import (
+    Wanted,
+    named,
+    wanted,
 )
-from softunlearn.metrics.gaps import positive_class
-from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.correction import BySplit, Correction, Session, observe_splits, with_choice
+from softunlearn.curvature import Cholesky, Curvature, CurvatureSolver
+from softunlearn.exceptions import ModelError, Status
+from softunlearn.goal import Goal
+from softunlearn.influence import Influence, influence, leverage, removal_influence, stationarity
+from softunlearn.metrics import Target
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
 from softunlearn.objective import HeadObjective
-from softunlearn.path import STEPS, Correctable, HeadOnRows, walk
-from softunlearn.rows import Rows, as_rows
+from softunlearn.paths import PATHS, Correctable, HeadOnRows, Path, Relinearised, Start
+from softunlearn.paths.frontier import Frontier, Progress
+from softunlearn.rows import as_rows
 from softunlearn.select import RULES, Choice, Rule
-from softunlearn.unlearning import ALGORITHMS, ByTraining, Unlearner
-from softunlearn.weights import SCHEMES, Problem, Weights, WeightScheme, conditions
-
-METRICS: dict[str, Metric | Attack] = {
-    "demographic_parity": DemographicParity(),
-    "equal_opportunity": EqualOpportunity(),
-    "equalized_odds": EqualizedOdds(),
-    "adversarial_loss": Boundary(),
-}
-"""The targets that a string names."""
-
-Progress = Callable[[str, float], None]
+from softunlearn.task import Task, read_task
+from softunlearn.unlearning import ALGORITHMS, ByTraining, InfluenceUpdate, Unlearner
+from softunlearn.weights import (
+    SCHEMES,
+    ClosedForm,
+    Problem,
+    TopK,
+    Weights,
+    WeightScheme,
+    conditions,
+)
 
 
 def correct(
@@ -59,10 +54,13 @@ def correct(
     train: Any,
     validation: Any,
     test: Any = None,
-    metric: str | Metric | Attack | Target = "demographic_parity",
+    metric: str | Wanted | Sequence[str | Wanted] = "demographic_parity",
+    hold: str | Wanted | Sequence[str | Wanted] = (),
     algorithm: str | Unlearner = "influence",
     scheme: str | WeightScheme = "soft",
+    path: str | Path | None = None,
     only_above: float = 0.0,
+    insist: bool = False,
     select: str | Rule = "no_utility_loss",
     curvature: CurvatureSolver | None = None,
     random_state: int = 0,
@@ -83,20 +81,31 @@ def correct(
         fairness metric, and here only.
     test : Rows or tuple (X, y, g), optional
         Rows that are reported on and play no other part.
-    metric : str, Metric, Attack or Target, default="demographic_parity"
+    metric : str, Metric, Attack, Adaptive or Target, or a sequence, default="demographic_parity"
         What to bring down: "demographic_parity", "equal_opportunity", "equalized_odds",
-        "adversarial_loss"; a metric; an attack, for the mean log loss under it; or a metric on
-        rows of its own.
+        "adversarial_loss", "adaptive_loss"; a metric; an attack, for the mean log loss on rows
+        that it perturbs once, or `attacks.Adaptive` of it, for rows perturbed anew at every
+        point; or a metric on rows of its own. Several are brought down together, each by the
+        same part of what it is.
+    hold : the same, default=()
+        What must not rise meanwhile.
     algorithm : str or Unlearner, default="influence"
         How the head is corrected: "influence" (Eq. 8), "ga_ft", "ft", "ga", "fisher", "ntk",
         "scrub", "bad_teacher", "cf_k", "eu_k", or an object of `softunlearn.unlearning`.
     scheme : str or WeightScheme, default="soft"
         How the weights are chosen: "soft" (Eq. 7), "hard" (remove or keep), or an object.
+    path : "relinearised", "straight" or Path, optional
+        How the full correction is approached: with new influences at every point, or along one
+        direction, as in the paper. Default: the former for the influence update with soft
+        weights, which alone can take it.
     only_above : float, default=0.0
         Correct only where the validation metric is larger than this (Algorithm 1's threshold).
+    insist : bool, default=False
+        Correct even a metric whose 95 % interval contains zero. Otherwise such a metric is left
+        alone, and held where others are corrected.
     select : str or rule, default="no_utility_loss"
         Which point of the frontier becomes the model: the best metric at no more than 0.002 of
-        validation accuracy, "full" for the whole step, "none" for an audit that changes
+        validation accuracy, "full" for the last point, "none" for an audit that changes
         nothing, or `Select(...)`.
     curvature : CurvatureSolver, optional
         How the Hessian is solved with. Default: `Cholesky()`.
@@ -135,71 +144,59 @@ def correct(
     >>> c.after.test.gaps[gap].probabilities < c.before.test.gaps[gap].probabilities
     True
     """
-    algorithm_ = _named(algorithm, ALGORITHMS, Unlearner, "algorithm")
-    scheme_ = _named(scheme, SCHEMES, WeightScheme, "scheme")
-    rule = _named(select, RULES, Rule, "select")
-    metric_ = _named(metric, METRICS, Metric | Attack | Target, "metric")
+    wants, names = wanted(metric, "metric")
+    holds, _ = wanted(hold, "hold")
+    algorithm_ = named(algorithm, ALGORITHMS, Unlearner, "algorithm")
+    scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
+    rule = named(select, RULES, Rule, "select")
+    path_ = _path(path, algorithm_, scheme_)
     _check_numbers(only_above, random_state)
     report, clock = progress or (lambda what, part: None), _Clock()
 
     with clock("reading rows"):
         report("reading rows", 0.0)
-        given = {"train": as_rows(train, "train"), "validation": as_rows(validation, "validation")}
-        if test is not None:
-            given["test"] = as_rows(test, "test")
-        adapter, encoder, rows = _encoded(model, given, metric_)
-        head = encoder.head
-        attack = metric_ if isinstance(metric_, Attack) else Boundary()
-        target = _target(metric_, encoder, rows["validation"])
-        evaluator = Evaluator(head, attack, _positive(metric_, head), encoder.groups)
+        parts = {"train": train, "validation": validation, "test": test}
+        given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
+        task = read_task(model, given, wants, holds)
+        rows, goal = task.rows, task.goal
 
     with clock("step 1: influence"):
         report("step 1: influence", 0.0)
-        objective = HeadObjective(head, rows["train"])
-        factored = (curvature or Cholesky()).factor(objective)
-        utility = Target(LogLoss(), rows["validation"])
-        gradients = np.stack([target.gradient(head), utility.gradient(head)], axis=1)
+        to_do = _worth_correcting(goal, only_above, insist)
+        if any(to_do):
+            goal = goal.only(to_do)
+            names = tuple(name for name, todo in zip(names, to_do, strict=True) if todo)
+        objective = HeadObjective(goal.original, rows["train"])
+        solver = curvature or Cholesky()
+        factored = solver.factor(objective)
+        gradients = _gradients(goal)
         scores, residual = influence(objective, factored, gradients)
+        h = leverage(objective, factored)
 
-    problem = Problem(scores[:, 0], scores[:, 1], budget=float(target.value(head)))
     with clock("step 2: weights"):
+        problem = _problem(goal, scores, h, scheme_)
         weights = scheme_.solve(problem)
 
     with clock("step 3: correction"):
-        to_correct = problem.budget > only_above and bool((weights.eps != 0).any())
-        correctable = _correctable(
-            algorithm_, adapter, objective, factored, target, given, rows, random_state
-        )
-        frontier = walk(
-            correctable,
-            problem,
-            scheme=scheme_,
-            algorithm=algorithm_,
-            steps=STEPS if to_correct else (),
-            progress=report,
-        )
-        choice = (
-            rule.choose(frontier) if to_correct else _nothing(problem.budget, only_above, weights)
-        )
-        if frontier[choice.index].reached.diverged:
-            choice = replace(
-                choice,
-                status=Status.DIVERGED,
-                message=f"Training ran away and was stopped; the best point seen is kept. "
-                f"{choice.message} Lower the learning rate, or give fewer epochs.",
-            )
+        correctable = _correctable(algorithm_, task, objective, factored, goal, random_state)
+        start = Start(correctable, goal, problem, scheme_, algorithm_, solver)
+        if any(to_do) and bool((weights.eps != 0).any()):
+            frontier = path_.walk(start, report)
+            choice = _undiverged(rule.choose(frontier), frontier)
+        else:
+            frontier = Frontier((start.origin(),))
+            choice = _nothing(goal, names, only_above, weights if any(to_do) else None)
 
     with clock("diagnostics"):
         report("diagnostics", 0.0)
-        influences = Influence(scores[:, 0], scores[:, 1], leverage(objective, factored), residual)
-        theorem = conditions(objective, factored, gradients[:, 0], gradients[:, 1])
-        gradient_norm = stationarity(objective)
+        influences = _influences(goal, scores, h, residual)
         unfinished = factored.solve(objective.total_gradient()[:, None]).x[:, 0]
         drift = -float((gradients[:, 0] * unfinished).sum())
 
     with clock("evaluation"):
         report("evaluation", 0.0)
-        before = evaluate_splits(evaluator, head, rows)
+        seen = observe_splits(task.evaluator, goal.original, rows, given)
+        before = seen.map(task.evaluator.figures)
     unchosen = Correction(
         model=model,
         weights=np.zeros(len(given["train"])),
@@ -210,74 +207,17 @@ def correct(
         chosen=0,
         before=before,
         after=before,
-        target=_name(metric),
-        conditions=theorem,
-        stationarity=gradient_norm,
+        change=BySplit({}, {}, None if seen.test is None else {}),
+        target=", ".join(names),
+        conditions=conditions(
+            objective, factored, gradients[:, 0], gradients[:, len(goal.targets)]
+        ),
+        stationarity=stationarity(objective),
         drift=drift,
         timings=clock.seconds,
-        session=Session(adapter, rows, given, evaluator, problem, scheme_, algorithm_),
+        session=Session(task.adapter, rows, given, task.evaluator, start, path_, seen),
     )
     return with_choice(unchosen, choice)
-
-
-def influence_scores(
-    model: Any,
-    train: Any,
-    targets: Target | Sequence[Target],
-    *,
-    curvature: CurvatureSolver | None = None,
-) -> np.ndarray:
-    """Return the influence of every training row on each target, step 1 alone.
-
-    Parameters
-    ----------
-    model : estimator
-        A trained model with a linear head; it is not changed.
-    train : Rows or tuple (X, y)
-        The rows that the model was trained on.
-    targets : Target or sequence of m Target
-        Metrics, each on rows of its own, as the model takes them.
-    curvature : CurvatureSolver, optional
-        How the Hessian is solved with. Default: `Cholesky()`.
-
-    Returns
-    -------
-    ndarray of shape (n, m)
-        Predicted change of each metric when the row is removed, in the metric's own unit;
-        negative: the row harms.
-
-    Raises
-    ------
-    ModelError, InputError
-        As `correct`.
-
-    References
-    ----------
-    Eq. 3 to 5 at eps = -1.
-
-    Examples
-    --------
-    >>> import softunlearn as su
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> data = su.datasets.load("census", n_rows=500)
-    >>> model = LogisticRegression().fit(data.train.X, data.train.y)
-    >>> target = su.Target(su.metrics.DemographicParity(), data.validation)
-    >>> su.influence_scores(model, data.train, [target]).shape
-    (300, 1)
-    """
-    given = as_rows(train, "train")
-    adapter = adapt(model, given.X)
-    head = adapter.head(len(given))
-    encoder = Encoder(adapter, head)
-    objective = HeadObjective(head, encoder.encode(given, "train", train=True))
-    targets = [targets] if isinstance(targets, Target) else list(targets)
-    if not targets or not all(isinstance(target, Target) for target in targets):
-        raise TypeError("`targets` must be one su.Target(metric, rows) or more of them.")
-    encoded = [
-        _encode_target(encoder, target, f"targets[{i}]") for i, target in enumerate(targets)
-    ]
-    gradients = np.stack([target.gradient(head) for target in encoded], axis=1)
-    return influence(objective, (curvature or Cholesky()).factor(objective), gradients)[0]
 
 
 def _check_numbers(only_above: Any, random_state: Any) -> None:
@@ -288,102 +228,114 @@ def _check_numbers(only_above: Any, random_state: Any) -> None:
         raise ValueError(f"`random_state` must be an integer of at least 0, got {random_state!r}.")
 
 
-def _encoded(
-    model: Any, given: dict[str, Rows], metric: Metric | Attack | Target
-) -> tuple[ModelAdapter, Encoder, dict[str, Rows]]:
-    """Return the model's adapter, and all rows as its head sees them, checked."""
-    adapter = adapt(model, given["train"].X)
-    encoder = Encoder(adapter, adapter.head(len(given["train"]))).with_groups_of(*given.values())
-    compares = not isinstance(metric, Attack | Target) and metric.needs_groups
-    rows = {
-        name: encoder.encode(
-            part, name, groups=compares and name == "validation", train=name == "train"
+def _path(path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme) -> Path:
+    """Return the path that is asked for, or that suits algorithm and scheme."""
+    soft = isinstance(scheme, ClosedForm) and scheme.lam == 0
+    fits = isinstance(algorithm, InfluenceUpdate) and soft
+    if path is None:
+        return PATHS["relinearised" if fits else "straight"]
+    found = named(path, PATHS, Path, "path")
+    if isinstance(found, Relinearised) and not fits:
+        raise ValueError(
+            "The relinearised `path` takes algorithm='influence' and scheme='soft'; leave `path` "
+            "out, or give path='straight'."
         )
-        for name, part in given.items()
-    }
-    return adapter, encoder, rows
+    return found
 
 
-def _encode_target(encoder: Encoder, target: Target, name: str) -> Target:
-    """Return a user's target on the head's inputs."""
-    rows = as_rows(target.rows, name)
-    needed = target.metric.needs_groups
-    encoded = encoder.with_groups_of(rows).encode(rows, name, groups=needed)
-    return replace(target, rows=encoded)
+def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool, ...]:
+    """Return which targets are above the threshold and, unless insisted on, not just noise."""
+    return tuple(
+        value > only_above and (insist or 0.0 not in goal.interval(i, goal.original))
+        for i, value in enumerate(goal.start.metrics)
+    )
 
 
-def _target(metric: Metric | Attack | Target, encoder: Encoder, validation: Rows) -> Target:
-    """Return what is to be brought down, on the head's inputs."""
-    if isinstance(metric, Target):
-        return _encode_target(encoder, metric, "metric.rows")
-    if isinstance(metric, Attack):
-        perturbed = metric.perturb(encoder.head, validation.X)
-        return Target(LogLoss("mean"), validation.with_features(perturbed))
-    return Target(metric, validation)
+def _gradients(goal: Goal) -> Any:
+    """Return the gradients in theta of targets, utility and what is held, one a column."""
+    head = goal.original
+    aims = (*goal.targets, goal.utility, *goal.held)
+    columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
+    return array_namespace(head.W).stack(columns, axis=1)
+
+
+def _problem(goal: Goal, scores: Any, h: Any, scheme: WeightScheme) -> Problem:
+    """Return step 2's problem; rows that are removed whole count with their leverage."""
+    m = len(goal.targets)
+    if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
+        scores = removal_influence(scores, h)
+    values = goal.start.metrics
+    return Problem(
+        scores[:, 0] if m == 1 else scores[:, :m],
+        scores[:, m] if not goal.held else scores[:, m:],
+        budget=max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0),
+    )
+
+
+def _influences(goal: Goal, scores: Any, h: Any, residual: float) -> Influence:
+    m = len(goal.targets)
+    targets = scores[:, :m]
+    total = targets[:, 0]
+    if m > 1:
+        total = sum(targets[:, i] / value for i, value in enumerate(goal.start.metrics) if value)
+    return Influence(total, targets, scores[:, m], h, residual)
 
 
 def _correctable(
     algorithm: Unlearner,
-    adapter: ModelAdapter,
+    task: Task,
     objective: HeadObjective,
     curvature: Curvature,
-    target: Target,
-    given: dict[str, Rows],
-    rows: dict[str, Rows],
+    goal: Goal,
     seed: int,
 ) -> Correctable:
     """Return the head on its features, or the last layers where more are to be trained."""
     if not isinstance(algorithm, ByTraining) or algorithm.layers == 1:
-        return HeadOnRows(objective, curvature, target, rows["validation"], seed)
-    if not isinstance(adapter, Deep):
+        return HeadOnRows(objective, curvature, goal, seed)
+    if not isinstance(task.adapter, Deep):
         raise ModelError(
             f"`layers` is {algorithm.layers}, and only the last layer of this model can be "
             "trained; deeper layers need a torch module."
         )
-    if len(target.rows) != len(rows["validation"]):
-        raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
-    as_given = replace(rows["train"], X=given["train"].X)
-    X = given["validation"].X
-    tail = adapter.tail(as_given, algorithm.layers)
-    return NetworkOnRows(adapter, tail, rows["validation"], X, target, X, seed)
+    for one in (*goal.targets, *goal.held):
+        if len(one.rows_for(goal.original)) != len(goal.validation):
+            raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
+    as_given = replace(objective.rows, X=task.given["train"].X)
+    tail = task.adapter.tail(as_given, algorithm.layers)
+    return NetworkOnRows(task.adapter, tail, goal, task.given["validation"].X, seed)
 
 
-def _positive(metric: Metric | Attack | Target, head: LinearHead) -> int | None:
-    """Return the class whose rates are reported; None for several classes and none named."""
-    named = getattr(metric.metric if isinstance(metric, Target) else metric, "positive", None)
-    if named is None and len(head.classes) > 2:
-        return None
-    return positive_class(named, np.zeros((1, head.W.shape[0])))
-
-
-def _nothing(metric: float, only_above: float, weights: Weights) -> Choice:
-    """Return the unchanged model, and why."""
-    if metric > only_above:
-        return Choice(0, weights.status, weights.message)
+def _undiverged(choice: Choice, frontier: Frontier) -> Choice:
+    """Return the choice, with what must be said where training ran away."""
+    if not frontier[choice.index].reached.diverged:
+        return choice
     return Choice(
-        0,
-        Status.NOTHING_TO_CORRECT,
-        f"The metric is {metric:.4f} on validation rows, not above {only_above:g}; "
-        "the model is unchanged.",
+        choice.index,
+        Status.DIVERGED,
+        f"Training ran away and was stopped; the best point seen is kept. {choice.message} "
+        "Lower the learning rate, or give fewer epochs.",
     )
 
 
-def _named(value: Any, names: dict[str, Any], kind: Any, argument: str) -> Any:
-    """Return the object that a string names, or the object itself."""
-    if isinstance(value, str) and value in names:
-        return names[value]
-    if isinstance(value, kind) and not isinstance(value, str | type):
-        return value
-    wrong = ValueError if isinstance(value, str) else TypeError
-    raise wrong(
-        f"`{argument}` must be one of {', '.join(map(repr, names))} or an object, got {value!r}."
-    )
-
-
-def _name(metric: Any) -> str:
-    if isinstance(metric, str):
-        return metric
-    return type(metric.metric if isinstance(metric, Target) else metric).__name__
+def _nothing(
+    goal: Goal, names: tuple[str, ...], only_above: float, weights: Weights | None
+) -> Choice:
+    """Return the unchanged model, and why: `weights` if they are the reason."""
+    if weights is not None:
+        return Choice(0, weights.status, weights.message)
+    said = []
+    for i, (name, value) in enumerate(zip(names, goal.start.metrics, strict=True)):
+        metric = "The metric" if len(names) == 1 else f"{name}"
+        if value <= only_above:
+            said.append(f"{metric} is {value:.4f} on validation rows, not above {only_above:g};")
+        else:
+            high = goal.interval(i, goal.original).high
+            said.append(
+                f"{metric} is {value:.4f} on {len(goal.validation):,} validation rows and cannot "
+                f"be told from zero (95 % interval: 0 to {high:.4f}); to correct it would be to "
+                "chase noise. Give more validation rows, or insist=True;"
+            )
+    return Choice(0, Status.NOTHING_TO_CORRECT, f"{' '.join(said)} the model is unchanged.")
 
 
 class _Clock:

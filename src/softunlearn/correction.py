@@ -5,42 +5,63 @@ that point's weights, model and figures.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+from array_api_compat import to_device
 
-from softunlearn.evaluation import Evaluator, Figures
+from softunlearn.evaluation import Evaluator, Figures, Observed
 from softunlearn.exceptions import Status
 from softunlearn.head import LinearHead
 from softunlearn.influence import Influence
+from softunlearn.intervals import Change
 from softunlearn.models import ModelAdapter
 from softunlearn.network import UnlearnedNetwork
-from softunlearn.path import Frontier
+from softunlearn.paths import Frontier, Start
+from softunlearn.paths import Path as Way
 from softunlearn.rows import Rows
 from softunlearn.select import Choice
-from softunlearn.unlearning import Unlearner
-from softunlearn.weights import Conditions, Problem, WeightScheme
+from softunlearn.weights import Conditions
 
 NOT_AT_OPTIMUM = 0.01
 """Drift, as a part of the metric, above which the result says that training had not converged."""
 
+HIGH_LEVERAGE = 0.5
+"""Above it the influence of a removed row is under half of what removing it does."""
+
+T = TypeVar("T")
+U = TypeVar("U")
+
 
 @dataclass(frozen=True)
-class SplitFigures:
-    """The figures of one head on training, validation and, where given, test rows."""
+class BySplit(Generic[T]):
+    """The same thing of training, validation and, where given, test rows."""
 
-    train: Figures
-    validation: Figures
-    test: Figures | None
+    train: T
+    validation: T
+    test: T | None
 
-    def items(self) -> Iterator[tuple[str, Figures]]:
-        """Yield name and figures of the splits that there are."""
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Yield name and value of the splits that there are."""
         for name in ("train", "validation", "test"):
-            if (figures := getattr(self, name)) is not None:
-                yield name, figures
+            if (value := getattr(self, name)) is not None:
+                yield name, value
+
+    def map(self, function: Callable[[T], U]) -> "BySplit[U]":
+        """Return `function` of each."""
+        return of_splits({name: function(value) for name, value in self.items()})
+
+
+def of_splits(values: dict[str, T]) -> BySplit[T]:
+    """Return values by the name of the split."""
+    return BySplit(values["train"], values["validation"], values.get("test"))
+
+
+SplitFigures = BySplit[Figures]
+"""The figures of one head on training, validation and, where given, test rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +84,13 @@ class Correction:
         All points walked, the original model first.
     chosen : int
         Which of them `model` is.
-    before, after : SplitFigures
-        Figures of the original and the corrected model.
+    before, after : BySplit of Figures
+        Figures of the original and the corrected model, with intervals.
+    change : BySplit of dict of str to Change
+        What changed, paired by row, with 95 % intervals: `c.change.test["accuracy"]`, by the path
+        to the figure, as in `Figures.intervals`. Empty where nothing was changed.
     target : str
-        Name of the metric.
+        Name of the metric, or of several.
     conditions : Conditions
         Theorem 1's, as measured.
     stationarity : float
@@ -87,6 +111,7 @@ class Correction:
     chosen: int
     before: SplitFigures
     after: SplitFigures
+    change: BySplit[dict[str, Change]]
     target: str
     conditions: Conditions
     stationarity: float
@@ -152,37 +177,40 @@ class Session:
     rows: dict[str, Rows]
     given: dict[str, Rows]
     evaluator: Evaluator
-    problem: Problem
-    scheme: WeightScheme
-    algorithm: Unlearner
+    start: Start
+    path: Way
+    seen: BySplit[Observed]
 
 
 def with_choice(correction: Correction, choice: Choice) -> Correction:
     """Return the correction with a point of its frontier chosen: its model, weights, figures."""
-    session = correction.session
-    point = correction.frontier[choice.index]
-    unchanged = choice.index == 0
-    solved = session.scheme.solve(session.problem.with_budget(point.step * session.problem.budget))
-    start, after = time.perf_counter(), correction.before
+    session, point = correction.session, correction.frontier[choice.index]
+    began, unchanged = time.perf_counter(), choice.index == 0
+    after, change = correction.before, BySplit({}, {}, {} if session.seen.test else None)
+    adapter, rows, origin = session.adapter, session.rows, None
     if isinstance(point.reached, UnlearnedNetwork):
         adapter = point.reached.adapter
         if not unchanged:
             phi = {name: adapter.features(part.X) for name, part in session.given.items()}
-            rows = {name: part.with_features(phi[name]) for name, part in session.rows.items()}
-            after = evaluate_splits(session.evaluator, point.head, rows, session.rows)
-    else:
-        adapter = session.adapter
-        if not unchanged:
-            after = evaluate_splits(session.evaluator, point.head, session.rows)
-    spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - start
+            rows = {name: part.with_features(phi[name]) for name, part in rows.items()}
+            origin = session.rows
+    if not unchanged:
+        evaluator = session.evaluator
+        seen = observe_splits(evaluator, point.head, rows, session.given, origin)
+        after = seen.map(evaluator.figures)
+        pairs = zip(session.seen.items(), seen.items(), strict=True)
+        change = of_splits({name: evaluator.changes(was, now) for (name, was), (_, now) in pairs})
+    weights = np.asarray(_host(point.weigh()))
+    spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - began
     corrected = replace(
         correction,
         model=adapter.with_head(point.head),
-        weights=np.zeros_like(correction.weights) if unchanged else np.asarray(solved.eps),
+        weights=weights,
         status=choice.status,
         message=choice.message,
         chosen=choice.index,
         after=after,
+        change=change,
         timings={**correction.timings, "evaluation": spent},
     )
     return replace(corrected, message=_message(corrected, choice))
@@ -191,9 +219,8 @@ def with_choice(correction: Correction, choice: Choice) -> Correction:
 def _message(correction: Correction, choice: Choice) -> str:
     """Return the choice's message, with what else the reader must know."""
     notes = [choice.message]
-    before, after = correction.before.test, correction.after.test
-    if choice.index and before is not None and after is not None:
-        notes.append(f"On test rows {_moved(correction.target, before, after)}.")
+    if choice.index and correction.change.test is not None:
+        notes.append(_on_test_rows(correction))
     if abs(correction.drift) > NOT_AT_OPTIMUM * correction.frontier[0].metric:
         notes.append(
             "The model was not at the optimum of its training loss: finishing its training alone "
@@ -211,31 +238,86 @@ def _message(correction: Correction, choice: Choice) -> str:
             f"The Hessian was singular, and {correction.conditions.damping:.0e} of its diagonal "
             "was added."
         )
+    if fragile := _fragile(correction):
+        notes.append(fragile)
     return " ".join(notes)
 
 
-def _moved(target: str, before: Figures, after: Figures) -> str:
-    """Return accuracy, and the target where it is among the figures, before and after."""
-    said = [f"accuracy goes from {before.accuracy:.4f} to {after.accuracy:.4f}"]
-    if target in before.gaps:
-        kind = "loss" if target == "equal_opportunity" else "probabilities"
-        pair = [getattr(figures.gaps[target], kind) for figures in (before, after)]
-        said.insert(0, f"the metric goes from {pair[0]:.4f} to {pair[1]:.4f}")
-    elif target == "adversarial_loss":
-        pair = [figures.adversarial_loss for figures in (before, after)]
-        said.insert(0, f"the metric goes from {pair[0]:.4f} to {pair[1]:.4f}")
-    return " and ".join(said)
+def _on_test_rows(correction: Correction) -> str:
+    """Return what the test rows say: the changes, and whether they are more than noise."""
+    before, changes = correction.before.test, correction.change.test
+    assert before is not None
+    assert changes is not None
+    path = metric_path(correction.target, before.attack)
+    said = []
+    if path in changes:
+        was, change = value_at(before, path), changes[path]
+        said.append(f"the metric goes from {was:.4f} to {was + change.value:.4f} {_range(change)}")
+    was, change = before.accuracy, changes["accuracy"]
+    said.append(f"accuracy goes from {was:.4f} to {was + change.value:.4f} {_range(change)}")
+    note = f"On test rows {' and '.join(said)}."
+    if path in changes and not changes[path].high < 0:
+        note += " That the metric fell is not certain there."
+    return note
 
 
-def evaluate_splits(
+def _range(change: Change) -> str:
+    return f"(change {change.value:+.4f}, 95 % {change.low:+.4f} to {change.high:+.4f})"
+
+
+def metric_path(target: str, attack: str) -> str:
+    """Return where the figures hold a target, "" where they do not."""
+    if target in ("demographic_parity", "equal_opportunity", "equalized_odds"):
+        return f"gaps.{target}.{'loss' if target == 'equal_opportunity' else 'probabilities'}"
+    return {
+        "adversarial_loss": f"robustness.{attack}.transfer.loss",
+        "adaptive_loss": f"robustness.{attack}.adaptive.loss",
+    }.get(target, "")
+
+
+def value_at(figures: Figures, path: str) -> float:
+    """Return the figure that a path such as "gaps.demographic_parity.labels" leads to."""
+    found: Any = figures
+    for key in path.split("."):
+        found = found[key] if hasattr(found, "keys") else getattr(found, key)
+    return float(found)
+
+
+def _fragile(correction: Correction) -> str:
+    """Return a note that names the rows of which the first-order picture is far too small."""
+    h = np.asarray(_host(correction.influence.leverage))
+    rows = np.flatnonzero(h > HIGH_LEVERAGE)
+    if not len(rows):
+        return ""
+    worst = rows[np.argsort(-h[rows], kind="stable")][:3]
+    shown = ", ".join(str(row) for row in worst) + (", ..." if len(rows) > len(worst) else "")
+    return (
+        f"{len(rows):,} training rows ({shown}) have a leverage above {HIGH_LEVERAGE:g}: removing "
+        "one would do over twice what its influence says."
+    )
+
+
+def observe_splits(
     evaluator: Evaluator,
     head: LinearHead,
     rows: dict[str, Rows],
+    given: dict[str, Rows],
     origin: dict[str, Rows] | None = None,
-) -> SplitFigures:
-    """Return a head's figures on all rows; `origin` as in `Evaluator.evaluate`."""
-    figures = {
-        name: evaluator.evaluate(head, part, None if origin is None else origin[name])
-        for name, part in rows.items()
-    }
-    return SplitFigures(figures["train"], figures["validation"], figures.get("test"))
+) -> BySplit[Observed]:
+    """Return what a head does with all rows; training rows are not attacked."""
+    return of_splits(
+        {
+            name: evaluator.observe(
+                head,
+                part,
+                given[name].X,
+                None if origin is None else origin[name],
+                attacked=name != "train",
+            )
+            for name, part in rows.items()
+        }
+    )
+
+
+def _host(x: Any) -> np.ndarray:
+    return np.asarray(to_device(x, "cpu"))

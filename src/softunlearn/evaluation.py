@@ -1,22 +1,36 @@
-"""Every figure that is reported of a head on some rows.
+"""Every figure that is reported of a head on some rows, each with its interval.
 
 Each gap is given three times: on probabilities (what a correction optimises), on predicted labels
 (what practitioners read), and on the log loss (the paper's surrogate for equal opportunity).
-Robustness here is *transfer*: rows perturbed once, against the original head, and kept.
+
+Robustness is given twice: *transfer* is on rows perturbed once, against the original head, and
+kept (the paper's protocol); *adaptive* on rows perturbed anew, against the head that is measured.
+The boundary attack has no budget: adaptively it flips every prediction of any head, so beside
+it stand two that have one, the worst case within a ball.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from array_api_compat import to_device
 
+from softunlearn import intervals
 from softunlearn.attacks import Attack
 from softunlearn.head import LinearHead
+from softunlearn.intervals import Change, Interval
 from softunlearn.losses import CrossEntropy, class_probabilities, predicted_class
-from softunlearn.metrics.gaps import group_means
+from softunlearn.metrics import DemographicParity, EqualizedOdds, EqualOpportunity, GroupGap
+from softunlearn.metrics.aggregate import MaxMin
 from softunlearn.objective import HeadObjective
-from softunlearn.rows import Array, Chunk, Rows
+from softunlearn.rows import Array, Rows
+
+KINDS = ("probabilities", "labels", "loss")
+
+Craft = Callable[[Attack, LinearHead, Rows, Any], Array]
+"""Perturbed features of rows, made by an attack against a head; last, what the model takes."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +52,11 @@ class GroupFigures:
     rows : int
     accuracy : float
     positive_rate : float
-        Part of the rows predicted positive.
+        Part of the rows predicted positive; NaN where no class is the positive one.
     mean_probability : float
-        Of the positive class.
+        Of the positive class; NaN likewise.
+    intervals : dict of str to Interval
+        Of each of the three.
     """
 
     name: str
@@ -48,6 +64,23 @@ class GroupFigures:
     accuracy: float
     positive_rate: float
     mean_probability: float
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Mean log loss and accuracy on perturbed rows."""
+
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """A head under one attack: made once against the original, and anew against the head."""
+
+    transfer: Attacked
+    adaptive: Attacked
 
 
 @dataclass(frozen=True)
@@ -60,22 +93,69 @@ class Figures:
     accuracy : float
     log_loss : float
         Mean, in nats.
-    adversarial_loss, adversarial_accuracy : float
-        Mean log loss and accuracy on the rows perturbed against the original head.
     gaps : dict of str to Gap
         "demographic_parity", "equal_opportunity" (rows of the positive class) and
-        "equalized_odds" (the larger of the gaps among positives and among the others); empty
-        where the rows have no groups.
+        "equalized_odds" (the larger of the gaps among positives and among the others); of several
+        classes each, against the rest, and the largest. Empty where the rows have no groups.
     groups : tuple of GroupFigures
+    robustness : dict of str to Robustness
+        By attack; empty for training rows.
+    attack : str
+        Which of them is the correction's own.
+    intervals : dict of str to Interval
+        95 %, by the path to the figure: "accuracy", "log_loss",
+        "gaps.demographic_parity.labels", "robustness.boundary.transfer.loss".
     """
 
     rows: int
     accuracy: float
     log_loss: float
-    adversarial_loss: float
-    adversarial_accuracy: float
-    gaps: dict[str, Gap]
+    gaps: Mapping[str, Gap]
     groups: tuple[GroupFigures, ...]
+    robustness: Mapping[str, Robustness]
+    attack: str
+    intervals: Mapping[str, Interval]
+
+    @property
+    def adversarial_loss(self) -> float:
+        """Return the mean log loss on rows perturbed once by the correction's own attack."""
+        found = self.robustness.get(self.attack)
+        return math.nan if found is None else found.transfer.loss
+
+    @property
+    def adversarial_accuracy(self) -> float:
+        """Return the accuracy on the same rows."""
+        found = self.robustness.get(self.attack)
+        return math.nan if found is None else found.transfer.accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What a head does with each row; figures and their changes are made of it.
+
+    Parameters
+    ----------
+    z : ndarray of shape (n, k)
+    y : ndarray of shape (n,)
+    g : ndarray of shape (n,) or None
+    attacked : dict of str to ndarray of shape (n, k)
+        Logits of perturbed rows, by attack and protocol: "boundary.transfer".
+    """
+
+    z: np.ndarray
+    y: np.ndarray
+    g: np.ndarray | None
+    attacked: Mapping[str, np.ndarray]
+
+    @property
+    def right(self) -> np.ndarray:
+        """Return 1.0 where the predicted class is the observed one."""
+        return (predicted_class(self.z) == self.y).astype(float)
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Return each row's log loss."""
+        return np.asarray(CrossEntropy().value(self.z, self.y))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,81 +165,229 @@ class Evaluator:
     Parameters
     ----------
     original : LinearHead
-        The attack is crafted against it.
-    attack : Attack
+        Transferred attacks are made against it.
+    attacks : dict of str to Attack
+        With budgets of their own; the first is the correction's.
     positive : int or None
-        Position of the positive class; None for more than two classes and no group metric.
+        Position of the positive class; None for several classes, each against the rest.
     groups : tuple of str
         Names of the groups, by code.
+    craft : callable, optional
+        How an attack is made. Default: on the head's features.
     """
 
     original: LinearHead
-    attack: Attack
+    attacks: Mapping[str, Attack]
     positive: int | None = 1
     groups: tuple[str, ...] = ()
+    craft: Craft = lambda attack, head, rows, X: attack.perturb(head, rows.X, rows.y)
 
-    def evaluate(self, head: LinearHead, rows: Rows, origin: Rows | None = None) -> Figures:
-        """Return a head's figures on rows.
+    @property
+    def attack(self) -> str:
+        """Return the name of the correction's own attack."""
+        return next(iter(self.attacks), "")
 
-        Where the features themselves were corrected, `origin` holds the original ones: the attack
-        is made on those, and its perturbation added to the new.
+    def observe(
+        self,
+        head: LinearHead,
+        rows: Rows,
+        X: Any = None,
+        origin: Rows | None = None,
+        *,
+        attacked: bool = True,
+    ) -> Observed:
+        """Return what a head does with rows, and with their perturbed forms where asked.
+
+        `X` is what the model takes for these rows, for attacks on its inputs.
+        Where the features themselves were corrected, `origin` holds the original ones: a
+        transferred attack is made on those, and its perturbation added to the new.
         """
-        z = _host(HeadObjective(head, rows).logits())
-        phi = rows.X if origin is None else origin.X
+        logits = {}
+        for name, attack in self.attacks.items() if attacked else ():
+            once = self.craft(attack, self.original, origin or rows, X)
+            moved = once if origin is None else rows.X + (once - origin.X)
+            logits[f"{name}.transfer"] = _logits(head, rows.with_features(moved))
+            if head is self.original:
+                logits[f"{name}.adaptive"] = logits[f"{name}.transfer"]
+            else:
+                anew = rows.with_features(self.craft(attack, head, rows, X))
+                logits[f"{name}.adaptive"] = _logits(head, anew)
+        g = None if rows.g is None else _host(rows.g)
+        return Observed(_logits(head, rows), _host(rows.y), g, logits)
 
-        def attacked(chunk: Chunk, phi: Array) -> Array:
-            perturbed = self.attack.perturb(self.original, phi)
-            return head.logits(perturbed if origin is None else chunk.X + (perturbed - phi))
+    def evaluate(self, head: LinearHead, rows: Rows, X: Any = None) -> Figures:
+        """Return a head's figures on rows; see `observe`."""
+        return self.figures(self.observe(head, rows, X))
 
-        z_attacked = _host(rows.map(attacked, phi))
-        y = _host(rows.y)
-        right, loss = predicted_class(z) == y, CrossEntropy().value(z, y)
-        gaps, groups = {}, ()
-        if rows.g is not None and self.positive is not None:
-            g = _host(rows.g)
-            quantities = {
-                "probabilities": class_probabilities(z)[:, self.positive],
-                "labels": (predicted_class(z) == self.positive).astype(float),
-                "loss": loss,
+    def figures(self, seen: Observed) -> Figures:
+        """Return the figures of what was observed."""
+        means = {path: float(q.mean()) for path, (q, _) in _row_quantities(seen).items()}
+        found = {path: _interval(q, labels) for path, (q, labels) in _row_quantities(seen).items()}
+        robustness = {}
+        for name in self.attacks if seen.attacked else ():
+            each = {
+                protocol: Attacked(means[f"{path}.loss"], means[f"{path}.accuracy"])
+                for protocol in ("transfer", "adaptive")
+                if (path := f"robustness.{name}.{protocol}")
             }
-            everyone, positives = np.ones(len(y), dtype=bool), y == self.positive
-            cells = {
-                "demographic_parity": (everyone,),
-                "equal_opportunity": (positives,),
-                "equalized_odds": (positives, ~positives),
-            }
-            gaps = {
-                name: Gap(**{kind: _gap(q, g, where) for kind, q in quantities.items()})
-                for name, where in cells.items()
-            }
-            groups = tuple(
-                GroupFigures(
-                    name=name,
-                    rows=int(rows_in.sum()),
-                    accuracy=float(right[rows_in].mean()),
-                    positive_rate=float(quantities["labels"][rows_in].mean()),
-                    mean_probability=float(quantities["probabilities"][rows_in].mean()),
-                )
-                for code, name in enumerate(self.groups)
-                if (rows_in := g == code).any()
-            )
+            robustness[name] = Robustness(**each)
+        gaps = {}
+        for name, by_kind in self._compared(seen).items():
+            gaps[name] = Gap(**{kind: _gap(cells, seen.g) for kind, cells in by_kind.items()})
+            for kind, cells in by_kind.items():
+                if not math.isnan(getattr(gaps[name], kind)):
+                    assert seen.g is not None
+                    found[f"gaps.{name}.{kind}"] = intervals.cells(
+                        cells, seen.g, labels=kind == "labels"
+                    )
         return Figures(
-            rows=len(y),
-            accuracy=float(right.mean()),
-            log_loss=float(loss.mean()),
-            adversarial_loss=float(CrossEntropy().value(z_attacked, y).mean()),
-            adversarial_accuracy=float((predicted_class(z_attacked) == y).mean()),
+            rows=len(seen.y),
+            accuracy=means["accuracy"],
+            log_loss=means["log_loss"],
             gaps=gaps,
-            groups=groups,
+            groups=self._groups(seen),
+            robustness=robustness,
+            attack=self.attack,
+            intervals=found,
         )
 
+    def changes(self, before: Observed, after: Observed) -> dict[str, Change]:
+        """Return every figure's change on the same rows, paired, by its path."""
+        earlier, later = _row_quantities(before), _row_quantities(after)
+        found = {
+            path: intervals.mean_change(q, later[path][0], labels=labels)
+            for path, (q, labels) in earlier.items()
+        }
+        was, now = self._compared(before), self._compared(after)
+        for name, by_kind in was.items():
+            for kind, cells in by_kind.items():
+                one = _largest(cells, before.g)
+                other = _largest(now[name][kind], after.g)
+                if not math.isnan(one.value):
+                    found[f"gaps.{name}.{kind}"] = intervals.gap_change(
+                        one.value,
+                        other.value,
+                        one.psi,
+                        other.psi,
+                        one_row=max(one.one_row, other.one_row) if kind == "labels" else 0.0,
+                    )
+        return found
 
-def _gap(q: np.ndarray, g: np.ndarray, cells: tuple[np.ndarray, ...]) -> float:
+    def _compared(self, seen: Observed) -> dict[str, dict[str, list["_Cell"]]]:
+        """Return, by gap and kind, what is averaged over which rows."""
+        if seen.g is None:
+            return {}
+        n_classes = max(2, seen.z.shape[1])
+        p, label, loss = class_probabilities(seen.z), predicted_class(seen.z), seen.loss
+        metrics: dict[str, GroupGap] = {
+            "demographic_parity": DemographicParity(self.positive),
+            "equal_opportunity": EqualOpportunity(self.positive),
+            "equalized_odds": EqualizedOdds(self.positive),
+        }
+        return {
+            name: {
+                "probabilities": [(p[:, c], where) for c, where in compared],
+                "labels": [((label == c).astype(float), where) for c, where in compared],
+                "loss": [(loss, where) for _, where in compared],
+            }
+            for name, metric in metrics.items()
+            if (compared := metric.comparisons(seen.y, n_classes))
+        }
+
+    def _groups(self, seen: Observed) -> tuple[GroupFigures, ...]:
+        if seen.g is None:
+            return ()
+        c, right = self.positive, seen.right
+        if c is None and seen.z.shape[1] == 1:
+            c = 1
+        nothing = np.full(len(right), math.nan)
+        rate = nothing if c is None else (predicted_class(seen.z) == c).astype(float)
+        p = nothing if c is None else class_probabilities(seen.z)[:, c]
+        figures = []
+        for code, name in enumerate(self.groups):
+            rows = seen.g == code
+            if not rows.any():
+                continue
+            of_group = {
+                "accuracy": (right[rows], True),
+                "positive_rate": (rate[rows], True),
+                "mean_probability": (p[rows], False),
+            }
+            figures.append(
+                GroupFigures(
+                    name,
+                    int(rows.sum()),
+                    **{key: float(q.mean()) for key, (q, _) in of_group.items()},
+                    intervals={
+                        key: _interval(q, labels)
+                        for key, (q, labels) in of_group.items()
+                        if not np.isnan(q).any()
+                    },
+                )
+            )
+        return tuple(figures)
+
+
+_Cell = tuple[np.ndarray, np.ndarray]
+
+
+def with_budgets(attacks: Mapping[str, Attack], head: LinearHead, rows: Rows) -> dict[str, Attack]:
+    """Return the attacks, each with a budget: where it has none, set by the rows and the head."""
+    return {name: attack.fixed(head, rows.X) for name, attack in attacks.items()}
+
+
+def _row_quantities(seen: Observed) -> dict[str, tuple[np.ndarray, bool]]:
+    """Return what figures are means of, by path, and whether it is 0 or 1."""
+    found = {"accuracy": (seen.right, True), "log_loss": (seen.loss, False)}
+    for name, z in seen.attacked.items():
+        under = replace(seen, z=z, attacked={})
+        found[f"robustness.{name}.loss"] = (under.loss, False)
+        found[f"robustness.{name}.accuracy"] = (under.right, True)
+    return found
+
+
+def _interval(q: np.ndarray, labels: bool) -> Interval:
+    return intervals.proportion(float(q.sum()), len(q)) if labels else intervals.mean(q)
+
+
+def _gap(cells: list[_Cell], g: np.ndarray | None) -> float:
     """Return the largest of the cells' gaps; NaN where one cannot be measured."""
-    means = [group_means(q, g, where) for where in cells]
-    if any(len(by_group) < 2 for by_group in means):
-        return math.nan
-    return max(max(by_group.values()) - min(by_group.values()) for by_group in means)
+    return _largest(cells, g).value
+
+
+@dataclass(frozen=True, eq=False)
+class _Largest:
+    """The largest gap, how much each row moves it, and how much one row a group could."""
+
+    value: float
+    psi: np.ndarray
+    one_row: float
+
+
+def _largest(cells: list[_Cell], g: np.ndarray | None) -> _Largest:
+    """Return the largest of the cells' gaps; NaN where one cannot be measured."""
+    assert g is not None
+    codes, largest = np.unique(g), _Largest(-math.inf, np.zeros(len(g)), 0.0)
+    for q, where in cells:
+        members = (g[:, None] == codes) & where[:, None]
+        counts = members.sum(axis=0)
+        present = counts > 0
+        if present.sum() < 2:
+            return _Largest(math.nan, np.zeros(len(g)), 0.0)
+        members, counts = members[:, present], counts[present]
+        means = (q @ members) / counts
+        value = MaxMin().value(means)
+        if value > largest.value:
+            weights = MaxMin().contrast(means) / counts
+            psi = members @ weights * q - members @ (weights * means)
+            # where all means are tied the contrast is 0, and any group could lead
+            one_row = float(np.sqrt((weights**2).sum())) or float(1 / counts.min())
+            largest = _Largest(value, psi, one_row)
+    return largest
+
+
+def _logits(head: LinearHead, rows: Rows) -> np.ndarray:
+    return _host(HeadObjective(head, rows).logits())
 
 
 def _host(x: Array) -> np.ndarray:

@@ -36,6 +36,10 @@ class SingularCurvatureError(SoftUnlearnError, ArithmeticError):
     """The Hessian has no usable factor, even damped."""
 
 
+class NoOptimumError(SoftUnlearnError, ArithmeticError):
+    """Training that does not end: a loss without a minimum, or one that cannot be reached."""
+
+
 class SoftUnlearnWarning(UserWarning):
     """Something the caller should know, and that does not stop the work."""
 

@@ -23,6 +23,9 @@ class Influence:
     ----------
     target : array of shape (n,)
         Predicted change of the target metric when the row is removed; negative: the row harms.
+        Of several targets the sum, each in parts of its value.
+    targets : array of shape (n, m)
+        The same of each target, in its own unit.
     utility : array of shape (n,)
         The same of the validation log loss, summed.
     leverage : array of shape (n,)
@@ -33,6 +36,7 @@ class Influence:
     """
 
     target: Float[Array, "n"]
+    targets: Float[Array, "n m"]
     utility: Float[Array, "n"]
     leverage: Float[Array, "n"]
     residual: float
@@ -60,3 +64,12 @@ def stationarity(objective: HeadObjective) -> float:
     scale = xp.sqrt(xp.sum(objective.squared_gradient_norms()))
     norm = xp.sqrt(xp.sum(objective.total_gradient() ** 2))
     return float(norm / scale) if float(scale) > 0 else 0.0
+
+
+def removal_influence(a: Float[Array, "n m"], h: Float[Array, "n"]) -> Float[Array, "n m"]:
+    """Return a / (1 - h): what removing a row does, to second order, for one logit.
+
+    Without the row H loses k_i phi_i phi_i^T, so H_{-i}^-1 grad l_i = H^-1 grad l_i / (1 - h_i).
+    Beyond the paper.
+    """
+    return a / (1 - h)[:, None]

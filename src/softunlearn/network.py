@@ -5,17 +5,17 @@ frontier the features are computed anew. Rows that were perturbed against the or
 their perturbation: it is added to the new features.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
+from softunlearn.goal import Aim, Goal, Measured
 from softunlearn.metrics.metric import Target
 from softunlearn.models.adapter import ModelAdapter
-from softunlearn.path import measure
-from softunlearn.rows import Array, Rows
+from softunlearn.rows import Array
 from softunlearn.unlearning import ByTraining, Unlearned, Unlearner
 from softunlearn.unlearning.unlearner import clipped
 
@@ -46,20 +46,18 @@ class NetworkOnRows:
         Of the original model.
     tail : Trainable
         Its last layers on the training rows, with a `with_theta`.
-    validation, X_validation : Rows, object
-        Where utility is measured: the head's rows, and the features as the network takes them.
-    target, X_target : Target, object
-        What is measured, likewise; where its rows were perturbed, from what.
+    goal : Goal
+        What is measured, on the head's rows of the original network.
+    X : object
+        The validation rows as the network takes them.
     seed : int
         Every point starts from the same random state.
     """
 
     adapter: ModelAdapter
     tail: Any
-    validation: Rows
-    X_validation: Any
-    target: Target
-    X_target: Any
+    goal: Goal
+    X: Any
     seed: int
 
     @property
@@ -83,22 +81,22 @@ class NetworkOnRows:
         how = {name: getattr(end, name) for name in ("epochs", "clipped_rows", "diverged")}
         return self._at(theta, self.tail.with_theta(theta), **how)
 
-    def measure(self, reached: Unlearned) -> tuple[float, float, float]:
-        """Return metric, accuracy and mean log loss, on features computed anew."""
+    def measure(self, reached: Unlearned) -> Measured:
+        """Return what it does on validation rows, on features computed anew."""
         assert isinstance(reached, UnlearnedNetwork)
-        phi = reached.adapter.features(self.X_validation)
-        same = self.X_target is self.X_validation
-        phi_target = phi if same else reached.adapter.features(self.X_target)
-        rows = self.target.rows.with_features(phi_target + self._perturbation)
-        validation = self.validation.with_features(phi)
-        return measure(reached.head, Target(self.target.metric, rows), validation)
+        goal, phi = self.goal, reached.adapter.features(self.X)
 
-    @property
-    def _perturbation(self) -> np.ndarray | float:
-        """Return how the target's rows differ from the features they were made from."""
-        if self.target.rows.X is self.validation.X:
-            return 0.0
-        return self.target.rows.X - self.adapter.features(self.X_target)
+        def moved(aim: Aim) -> Target:
+            rows = aim.rows_for(goal.original)
+            return Target(aim.metric, rows.with_features(phi + (rows.X - goal.validation.X)))
+
+        there = replace(
+            goal,
+            targets=tuple(moved(aim) for aim in goal.targets),
+            held=tuple(moved(aim) for aim in goal.held),
+            validation=goal.validation.with_features(phi),
+        )
+        return there.measure(reached.head)
 
     def _at(self, theta: Array, adapter: ModelAdapter, **how: Any) -> UnlearnedNetwork:
         head = adapter.head(len(self.tail.labels))

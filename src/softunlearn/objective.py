@@ -112,6 +112,10 @@ class HeadObjective:
 
         return self.rows.sum(part)[:, 0] + head.penalty
 
+    def at(self, head: LinearHead) -> "HeadObjective":
+        """Return the same objective at another head."""
+        return replace(self, head=head)
+
     def reweighted(self, w: Float[Array, "n"]) -> "HeadObjective":
         """Return the objective with every row's training weight times w."""
         rows = self.rows

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from softunlearn.exceptions import Status
-from softunlearn.path import Frontier, Point
+from softunlearn.paths import Frontier, Point
 
 DEFAULT_TOLERANCE = 0.002
 """Validation accuracy that the default choice may cost: what a few rows of 7,500 decide."""
+
+CERTAIN_WITHIN = 0.02
+"""Accuracy that the default choice may cost at most, by the 95 % interval: on a few hundred rows
+two thousandths are noise, and only small changes are certain not to cost ten times as much."""
 
 ROUNDING = 1e-9
 """Of a difference of accuracies, which are fractions of at most a billion rows."""
@@ -46,8 +50,8 @@ class Select:
         Take the point of best utility whose validation metric is no larger. Where none is, the
         one of smallest metric, with status TARGET_OUT_OF_REACH.
     utility_loss_at_most : float, optional
-        Validation utility that may be lost. Default: 0.002, or no limit where `metric_at_most`
-        is given.
+        Validation utility that may be lost, as measured. Default: 0.002, and certainly no more
+        than 0.02 (the 95 % interval of the loss); or no limit where `metric_at_most` is given.
     utility : {"accuracy", "log_loss"}, default="accuracy"
         What counts as utility: accuracy, or the mean log loss in nats.
 
@@ -85,15 +89,10 @@ class Select:
                 Status.UTILITY_WOULD_SUFFER,
                 "No step lowered the metric on validation rows; the model is unchanged.",
             )
-        allowed = [i for i in better if self._loss(frontier[i], start) <= limit + ROUNDING]
+        cheap = [i for i in better if self._loss(frontier[i], start) <= limit + ROUNDING]
+        allowed = [i for i in cheap if not self._is_default or self._certain(frontier[i])]
         if not allowed:
-            return Choice(
-                0,
-                Status.UTILITY_WOULD_SUFFER,
-                f"Every step that lowers the metric costs more than {limit:g} of validation "
-                f"{self.utility.replace('_', ' ')}; allow more with "
-                "su.Select(utility_loss_at_most=...).",
-            )
+            return Choice(0, Status.UTILITY_WOULD_SUFFER, self._too_costly(limit, bool(cheap)))
         lowest = min(allowed, key=lambda i: frontier[i].metric)
         if self.metric_at_most is None:
             return _corrected(frontier, lowest)
@@ -106,6 +105,29 @@ class Select:
                 f"had is {frontier[lowest].metric:.4f}. Allow a higher cost, or a higher metric.",
             )
         return _corrected(frontier, min(reached, key=lambda i: self._loss(frontier[i], start)))
+
+    @property
+    def _is_default(self) -> bool:
+        return self.utility_loss_at_most is None and self.metric_at_most is None
+
+    def _certain(self, point: Point) -> bool:
+        """Return whether it is certain that the point does not cost much more than it seems to."""
+        if self.utility == "accuracy":
+            return point.accuracy_change.low >= -CERTAIN_WITHIN
+        return point.log_loss_change.high <= CERTAIN_WITHIN
+
+    def _too_costly(self, limit: float, uncertain: bool) -> str:
+        utility = self.utility.replace("_", " ")
+        allow = "allow more with su.Select(utility_loss_at_most=...)."
+        if uncertain:
+            return (
+                "On so few validation rows no step that lowers the metric is certain to cost less "
+                f"than {CERTAIN_WITHIN:g} of {utility}; give more rows, or {allow}"
+            )
+        return (
+            f"Every step that lowers the metric costs more than {limit:g} of validation "
+            f"{utility}; {allow}"
+        )
 
     def _limit(self) -> float:
         if self.utility_loss_at_most is not None:
@@ -120,7 +142,7 @@ class Select:
 
 @dataclass(frozen=True)
 class Full:
-    """Take the whole budget in one step, as the paper does, unless that is worse in both."""
+    """Take the last point of the path, the whole budget, unless it is worse in both."""
 
     def choose(self, frontier: Frontier) -> Choice:
         """Return the longest step that is not worse in both metric and accuracy."""

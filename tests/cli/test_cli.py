@@ -119,7 +119,7 @@ def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
 def test_options_reach_the_library(folder, run):
     code, out, _ = run(
         *arguments(
-            folder, metric="equal_opportunity", scheme="hard", positive="<=50K", select="full"
+            folder, metric="demographic_parity", scheme="hard", positive="<=50K", select="full"
         ),
         "--json",
     )

@@ -1,16 +1,22 @@
-"""The walk: what is tried at which budget, and what becomes a point."""
+"""The straight path: what is tried at which budget, and what becomes a point."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
+from softunlearn.curvature import Cholesky
+from softunlearn.goal import Goal, Measured
 from softunlearn.head import LinearHead
-from softunlearn.path import STEPS, TRIALS, walk
+from softunlearn.paths import Start, Straight
+from softunlearn.paths.straight import STEPS, TRIALS
+from softunlearn.rows import Rows
 from softunlearn.unlearning import NTK, InfluenceUpdate, Unlearned
 from softunlearn.weights import ClosedForm, Problem, TopK
 
 PROBLEM = Problem([-3.0, 1.0, -2.0, -1.0], [0.1, 0.2, -0.1, 0.3], budget=6.0)
+HEAD = LinearHead(np.zeros((1, 1)), None)
+ROWS = Rows(np.zeros((10, 1)), np.arange(10) % 2)
 
 
 @dataclass
@@ -20,7 +26,7 @@ class Recorder:
     calls: list = field(default_factory=list)
     bad_above: float = np.inf
 
-    original = Unlearned(LinearHead(np.zeros((1, 1)), None))
+    original = Unlearned(HEAD)
 
     def unlearn(self, algorithm, eps):
         self.calls.append((algorithm, eps))
@@ -30,13 +36,23 @@ class Recorder:
         return replace(end, head=LinearHead(t * end.head.W, None))
 
     def measure(self, reached):
-        moved = float(reached.head.W[0, 0])
-        return (np.nan if abs(moved) > self.bad_above else 6.0 - abs(moved)), 0.9, 0.3
+        moved = abs(float(reached.head.W[0, 0]))
+        metric = np.nan if moved > self.bad_above else 6.0 - moved
+        return Measured((metric,), (), np.ones(10), np.full(10, 0.3 + moved))
+
+
+class Falls:
+    """A target that is 6 at the original head."""
+
+    def value(self, head):
+        return 6.0
 
 
 def run(scheme, algorithm, **options):
     recorder = Recorder(**options)
-    return recorder, walk(recorder, PROBLEM, scheme=scheme, algorithm=algorithm)
+    goal = Goal(HEAD, (Falls(),), (), ROWS)
+    start = Start(recorder, goal, PROBLEM, scheme, algorithm, Cholesky())
+    return recorder, Straight().walk(start)
 
 
 def test_a_closed_form_is_applied_at_every_step():
@@ -45,6 +61,8 @@ def test_a_closed_form_is_applied_at_every_step():
     assert [point.step for point in frontier] == [0.0, *STEPS]
     for (_, eps), step in zip(recorder.calls, STEPS, strict=True):
         np.testing.assert_allclose(PROBLEM.target @ eps, 6.0 * step)
+    for point in frontier:
+        np.testing.assert_allclose(PROBLEM.target @ point.weigh(), 6.0 * point.step, atol=1e-12)
 
 
 def test_weights_that_scale_are_trained_once_with_the_whole_budget_of_epochs():
@@ -80,3 +98,9 @@ def test_predictions_are_those_of_the_weights():
     np.testing.assert_allclose(
         [p.predicted for p in frontier], [6 * (1 - p.step) for p in frontier]
     )
+
+
+@pytest.mark.parametrize("steps", [(0.0, 0.5), (0.5, 1.5)])
+def test_steps_outside_the_way_are_refused(steps):
+    with pytest.raises(ValueError, match="`steps` must be above 0 and at most 1"):
+        Straight(steps)

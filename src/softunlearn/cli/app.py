@@ -13,8 +13,9 @@ import typer
 from rich.table import Table
 
 from softunlearn import datasets
+from softunlearn.aims import METRICS
 from softunlearn.cli import screen
-from softunlearn.correct import METRICS, correct
+from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.exceptions import SoftUnlearnError, Status
 from softunlearn.select import Select

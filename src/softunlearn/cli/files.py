@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from softunlearn.correct import METRICS
+from softunlearn.aims import METRICS
 from softunlearn.exceptions import FileError, InputError
 from softunlearn.models import adapt
 from softunlearn.rows import Rows

@@ -18,14 +18,14 @@ def settings(correction: "Correction") -> dict[str, Any]:
     """Return algorithm, scheme and attack with their hyperparameters."""
     session = correction.session
     return {
-        "algorithm": _configured(session.algorithm),
-        "scheme": _configured(session.scheme),
+        "algorithm": _configured(session.start.algorithm),
+        "scheme": _configured(session.start.scheme),
         "attack": {
-            **_configured(session.evaluator.attack),
+            **_configured(session.evaluator.attacks[session.evaluator.attack]),
             "protocol": "transfer",
             "explanation": TRANSFER,
         },
-        "budget": session.problem.budget,
+        "budget": max(float(b) for b in session.start.problem.budgets),
     }
 
 

@@ -98,7 +98,8 @@ def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict
         drawn["influence"], points = scatter.influences(a, u, eps, title)
     if eps.any():
         drawn["weights"] = plots.weights(eps)
-    if groups := summary["figures"][split]["groups"]:
+    groups = summary["figures"][split]["groups"]
+    if groups and groups[0]["positive_rate"]["before"] is not None:
         drawn["groups"] = plots.group_rates(groups)
     return drawn, points
 

@@ -155,7 +155,8 @@ def _figures(before: Figures, after: Figures) -> dict[str, Any]:
 
 def _metric(correction: "Correction", validation: dict[str, Any]) -> dict[str, Any]:
     """Return the target, with its place among the figures where the values say it is there."""
-    words = metric_words(correction.target, type(correction.session.evaluator.attack).__name__)
+    evaluator = correction.session.evaluator
+    words = metric_words(correction.target, type(evaluator.attacks[evaluator.attack]).__name__)
     before = correction.frontier[0].metric
     found = look_up(validation, words.figure)["before"]
     shown = found is not None and isclose(found, before, rel_tol=SAME)

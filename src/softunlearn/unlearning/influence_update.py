@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace
 from jaxtyping import Float
 
 from softunlearn.curvature.solver import Curvature
+from softunlearn.influence import leverage
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
 from softunlearn.unlearning.unlearner import Unlearned
@@ -16,7 +18,9 @@ class InfluenceUpdate:
     """theta' = theta - H^-1 G^T eps.
 
     The first-order change of the trained parameters under the new weights: one pass and one solve.
-    Exact as eps -> 0; it fails where weights are large on rows of high leverage. Deterministic.
+    Exact as eps -> 0; it fails where weights are large on rows of high leverage. A row that is
+    removed whole (eps = -1) counts 1 / (1 - h), h its leverage, where there is one logit: without
+    the row the curvature is the smaller (beyond the paper). Deterministic.
 
     References
     ----------
@@ -32,5 +36,9 @@ class InfluenceUpdate:
         rng: np.random.Generator,
     ) -> Unlearned:
         """Return the corrected head."""
+        xp, removed = array_namespace(eps), eps == -1
+        if objective.head.W.shape[0] == 1 and bool(xp.any(removed)):
+            kept = 1 - leverage(objective, curvature)
+            eps = xp.where(removed & (kept > 0), eps / kept, eps)
         step = curvature.solve(objective.gradient(eps[:, None])).x[:, 0]
         return Unlearned(objective.head.with_theta(objective.head.theta - step))

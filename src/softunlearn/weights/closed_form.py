@@ -8,6 +8,9 @@ utility:
 
 The budget then decides the length: eps = min(1 / (2 lam), delta / r.r) r, since a . r = r . r.
 The four cases of Eq. 7 are the two answers to "does the budget bind?" for each of the two r.
+
+Several targets or utilities are beyond the paper. Which of the constraints bind is then read off
+the dual, which without bounds on eps needs nothing but the influences' own products (`dual.py`).
 """
 
 from dataclasses import dataclass
@@ -16,11 +19,8 @@ from array_api_compat import array_namespace
 
 from softunlearn.exceptions import Status
 from softunlearn.rows import Array
-from softunlearn.weights.problem import Problem, Weights
-
-OPPOSED = 1e-6
-"""||r|| below this fraction of ||a|| is rounding, or asks for weights a million times a's own size
-for what a alone would do: a and u are opposed."""
+from softunlearn.weights.bounded import Bounded
+from softunlearn.weights.problem import OPPOSED, Problem, Weights, as_given, unchanged
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,17 @@ class ClosedForm:
 
     def solve(self, problem: Problem) -> Weights:
         """Return the weights. eps = 0 where a = 0, delta = 0, or a and u are opposed."""
-        xp = array_namespace(problem.target, problem.utility)
+        if problem.targets.shape[1] > 1 or problem.utilities.shape[1] != 1:
+            return Bounded(-float("inf"), float("inf"), self.lam).solve(problem)
+        target, utility = problem.targets[:, 0], problem.utilities[:, 0]
+        budget = float(problem.budgets[0])
+        xp = array_namespace(target, utility)
         # in units of their largest entries no square overflows or vanishes
-        a_unit, u_unit = _largest(problem.target), _largest(problem.utility)
-        a, u = problem.target / (a_unit or 1.0), problem.utility / (u_unit or 1.0)
+        a_unit, u_unit = _largest(target), _largest(utility)
+        a, u = target / (a_unit or 1.0), utility / (u_unit or 1.0)
         A, C = float(xp.sum(a * a)), float(xp.sum(a * u))
-        if A == 0.0 or problem.budget == 0.0:
-            return _none(
+        if A == 0.0 or budget == 0.0:
+            return unchanged(
                 problem,
                 Status.NOTHING_TO_CORRECT,
                 "No row has any influence on the target."
@@ -73,36 +77,37 @@ class ClosedForm:
                 else "The metric is already zero.",
             )
         costs = C < 0
-        nu = -C / float(xp.sum(u * u)) if costs else 0.0
+        U = float(xp.sum(u * u)) if costs else 1.0
+        nu = -C / U if costs else 0.0
         r = a + nu * u if costs else a
         rr = float(xp.sum(r * r))
         if rr <= OPPOSED**2 * A:
-            return _none(
+            return unchanged(
                 problem,
                 Status.NO_PARETO_DIRECTION,
                 "Every change that lowers the target raises the validation loss as much: target "
                 "and utility are opposed in every row. Give another metric or more rows.",
             )
-        delta, two_lam = problem.budget / a_unit, 2 * self.lam / a_unit
+        delta, two_lam = budget / a_unit, 2 * self.lam / a_unit
         budget_binds = rr > two_lam * delta  # lam is weighed against a in its own units
         length = delta / rr if budget_binds else 1 / two_lam
         eps = length * r
         one_minus_mu = two_lam * length
+        gain, fall = float(xp.sum(u * eps)), float(xp.sum(a * eps))
+        missed = max(
+            abs(fall - delta) / A**0.5 if budget_binds else 0.0,
+            abs(gain) / U**0.5 if costs else 0.0,
+        )
         return Weights(
             eps,
-            predicted=a_unit * float(xp.sum(a * eps)),
-            utility_gain=u_unit * float(xp.sum(u * eps)),
+            predicted=as_given([a_unit * fall], problem.target),
+            utility_gain=as_given([u_unit * gain], problem.utility),
             status=Status.CORRECTED,
             message="The budget is used up." if budget_binds else "lam keeps the weights small.",
             case=(4 if budget_binds else 3) if costs else (2 if budget_binds else 1),
             multipliers=(1 - one_minus_mu, one_minus_mu * nu * a_unit / (u_unit or 1.0)),
+            residual=missed / (length * rr**0.5),
         )
-
-
-def _none(problem: Problem, status: Status, message: str) -> Weights:
-    return Weights(
-        array_namespace(problem.target).zeros_like(problem.target), 0.0, 0.0, status, message
-    )
 
 
 def _largest(x: Array) -> float:

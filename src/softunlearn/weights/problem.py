@@ -1,9 +1,11 @@
 """The quadratic programme, its solution's record, and the contract of a scheme.
 
-    minimise   -a . eps + lam ||eps||^2    subject to   a . eps <= delta,   u . eps >= 0   (Eq. 6)
+    minimise   -sum_k a_k . eps + lam ||eps||^2
+    subject to  a_k . eps <= delta_k,   u_j . eps >= 0                                   (Eq. 6)
 
-a . eps is the predicted fall of the target metric and u . eps that of the validation loss; the
-first constraint stops the correction where the metric is predicted to be zero.
+a_k . eps is the predicted fall of the k-th target metric; its budget stops the correction where
+the metric is predicted to be zero. u_j . eps is that of a loss, or of another metric, that must
+not rise. The paper has one target and one utility; several of each are beyond it.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +18,10 @@ from jaxtyping import Float
 from softunlearn.exceptions import Status
 from softunlearn.rows import Array
 
+OPPOSED = 1e-6
+"""Constraints are opposed where they leave less than this fraction of what the target alone would
+do, or ask for weights that are longer by its inverse: that is rounding, or of no use."""
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -23,45 +29,76 @@ class Problem:
 
     Parameters
     ----------
-    target : array-like of shape (n,)
-        a: influence of every row on the target metric.
-    utility : array-like of shape (n,)
-        u: influence of every row on utility, a loss.
-    budget : float
-        delta: the largest predicted fall of the metric; at least 0.
+    target : array-like of shape (n,) or (n, m)
+        a: influence of every row on the target metric, or on each of m.
+    utility : array-like of shape (n,) or (n, h)
+        u: influence of every row on utility, a loss, or on each of h metrics that are held.
+    budget : float or array-like of shape (m,)
+        delta: the largest predicted fall of each target metric; at least 0.
 
     Raises
     ------
     ValueError
-        The lengths differ, or something is not finite, or the budget is negative.
+        The lengths differ, or something is not finite, or a budget is negative.
 
     Examples
     --------
     >>> problem = Problem(target=[1.0, -2.0], utility=[0.5, 0.5], budget=0.1)
+    >>> problem.part(0.5).budget
+    0.05
+    >>> Problem([[1.0, 0.0], [-2.0, 1.0]], [0.5, 0.5], budget=[0.1, 0.2]).targets.shape
+    (2, 2)
     """
 
     target: Any
     utility: Any
-    budget: float
+    budget: Any
 
     def __post_init__(self) -> None:
         for name in ("target", "utility"):
             object.__setattr__(self, name, _float_array(getattr(self, name)))
-        if self.target.shape != self.utility.shape or self.target.ndim != 1:
+        shapes = tuple(self.target.shape), tuple(self.utility.shape)
+        if shapes[0][:1] != shapes[1][:1] or not all(len(shape) in (1, 2) for shape in shapes):
             raise ValueError(
-                "`target` and `utility` must be of the same length, one value a row, "
-                f"got shapes {tuple(self.target.shape)} and {tuple(self.utility.shape)}."
+                "`target` and `utility` must be of the same length, one value a row and metric, "
+                f"got shapes {shapes[0]} and {shapes[1]}."
             )
         xp = array_namespace(self.target, self.utility)
         for name in ("target", "utility"):
             if not bool(xp.all(xp.isfinite(getattr(self, name)))):
                 raise ValueError(f"`{name}` must be finite, got NaN or infinite influences.")
-        if not 0 <= self.budget < float("inf"):
+        if np.ndim(self.budget) > 0:
+            object.__setattr__(self, "budget", np.array(self.budget, dtype=np.float64))
+        m = self.targets.shape[1]
+        if m == 0 or self.budgets.shape != (m,):
+            raise ValueError(
+                f"`budget` must hold one value a target, got {self.budgets.size} for {m} targets."
+            )
+        if not bool(np.all((self.budgets >= 0) & np.isfinite(self.budgets))):
             raise ValueError(f"`budget` must be at least 0 and finite, got {self.budget}.")
 
-    def with_budget(self, budget: float) -> "Problem":
-        """Return the same problem with another budget."""
+    @property
+    def targets(self) -> Float[Array, "n m"]:
+        """Return a as a matrix, one column a target."""
+        return self.target if self.target.ndim == 2 else self.target[:, None]
+
+    @property
+    def utilities(self) -> Float[Array, "n h"]:
+        """Return u as a matrix, one column a metric that is held."""
+        return self.utility if self.utility.ndim == 2 else self.utility[:, None]
+
+    @property
+    def budgets(self) -> Float[np.ndarray, "..."]:
+        """Return the budgets as a vector of shape (m,)."""
+        return np.atleast_1d(np.asarray(self.budget, dtype=np.float64))
+
+    def with_budget(self, budget: Any) -> "Problem":
+        """Return the same problem with another budget, or other budgets."""
         return replace(self, budget=budget)
+
+    def part(self, t: float) -> "Problem":
+        """Return the same problem with t times every budget."""
+        return self.with_budget(t * self.budget)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,28 +109,35 @@ class Weights:
     ----------
     eps : array of shape (n,)
         Weight change of every row; its weight in training would be 1 + eps.
-    predicted : float
-        a . eps, the predicted fall of the target metric.
-    utility_gain : float
-        u . eps, the predicted fall of the validation loss.
+    predicted : float or tuple of m floats
+        a_k . eps, the predicted fall of each target metric; a float where `target` is a vector.
+    utility_gain : float or tuple of h floats
+        u_j . eps, the predicted fall of each loss; a float where `utility` is a vector.
     status : Status
         CORRECTED where eps does something.
     message : str
         What happened, in words.
     case : int
-        Which line of Eq. 7 (1 to 4); 0 where none applies (eps = 0, or another scheme).
+        Which line of Eq. 7 (1 to 4); 0 where none applies (eps = 0, or another programme).
     multipliers : tuple of float
-        mu and nu of the two constraints, in the stationarity condition
-        2 lam eps = (1 - mu) a + nu u.
+        mu_1 to mu_m and nu_1 to nu_h of the constraints, in the stationarity condition
+        2 lam eps = sum_k (1 - mu_k) a_k + sum_j nu_j u_j, clipped to the bounds where there are
+        any. In the limit lam = 0 they are 1 and 0.
+    residual : float
+        How far the solver's eps is from the optimality conditions: the largest |c . eps - wanted|
+        over all constraints that bind or are violated, each divided by ||c|| ||eps||; of a
+        correction out of reach also the relative gap between the part reached and a proven upper
+        bound for it. Stationarity holds by construction. 0 for a scheme that solves no programme.
     """
 
     eps: Float[Array, "n"]
-    predicted: float
-    utility_gain: float
+    predicted: Any
+    utility_gain: Any
     status: Status
     message: str
     case: int = 0
     multipliers: tuple[float, ...] = ()
+    residual: float = 0.0
 
 
 @runtime_checkable
@@ -108,6 +152,26 @@ class WeightScheme(Protocol):
     def solve(self, problem: Problem) -> Weights:
         """Return the weights for a problem; eps = 0, with a reason, where there are none."""
         ...
+
+
+def unchanged(problem: Problem, status: Status, message: str) -> Weights:
+    """Return eps = 0, with the reason."""
+    xp = array_namespace(problem.target)
+    eps = xp.zeros_like(problem.targets[:, 0])
+    m, h = problem.targets.shape[1], problem.utilities.shape[1]
+    return Weights(
+        eps,
+        as_given(np.zeros(m), problem.target),
+        as_given(np.zeros(h), problem.utility),
+        status,
+        message,
+    )
+
+
+def as_given(values: Any, columns: Array) -> float | tuple[float, ...]:
+    """Return one value a column: a float for a vector, a tuple of floats for a matrix."""
+    floats = tuple(float(value) for value in values)
+    return floats if columns.ndim == 2 else floats[0]
 
 
 def _float_array(values: Any) -> Array:

@@ -1,0 +1,207 @@
+"""From what the user names to what is measured: metrics, attacks and targets as aims on rows.
+
+The one place where strings, attacks and sensitive columns become functions of heads. A metric is
+measured on validation rows, with the groups of its own column where it names one; an attack
+becomes the loss on the rows that it perturbs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from softunlearn.adversary import Adversary
+from softunlearn.attacks import FGSM, PGD, Adaptive, Attack, Boundary
+from softunlearn.evaluation import Craft
+from softunlearn.exceptions import ModelError
+from softunlearn.goal import Aim
+from softunlearn.head import LinearHead
+from softunlearn.metrics import (
+    DemographicParity,
+    EqualizedOdds,
+    EqualOpportunity,
+    Metric,
+    Target,
+)
+from softunlearn.metrics.metric import name_of
+from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.objective import HeadObjective
+from softunlearn.rows import Array, Rows, as_rows
+
+Wanted = Metric | Attack | Adaptive | Target
+
+METRICS: dict[str, Wanted] = {
+    "demographic_parity": DemographicParity(),
+    "equal_opportunity": EqualOpportunity(),
+    "equalized_odds": EqualizedOdds(),
+    "adversarial_loss": Boundary(),
+    "adaptive_loss": Adaptive(PGD(norm="l2")),
+}
+"""The targets that a string names."""
+
+BUDGETED: dict[str, Attack] = {"l2_ball": FGSM(norm="l2"), "linf_ball": FGSM(norm="linf")}
+"""Attacks that every head is measured under, beside the correction's own: on a linear head of one
+logit one step reaches the worst case in the ball."""
+
+
+def named(value: Any, names: Mapping[str, Any], kind: Any, argument: str) -> Any:
+    """Return the object that a string names, or the object itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is neither; the message lists the names.
+    """
+    if isinstance(value, str) and value in names:
+        return names[value]
+    if isinstance(value, kind) and not isinstance(value, str | type):
+        return value
+    wrong = ValueError if isinstance(value, str) else TypeError
+    raise wrong(
+        f"`{argument}` must be one of {', '.join(map(repr, names))} or an object, got {value!r}."
+    )
+
+
+def wanted(value: Any, argument: str) -> tuple[tuple[Wanted, ...], tuple[str, ...]]:
+    """Return what one name or object, or several, stand for, and what each is called."""
+    several = isinstance(value, Sequence) and not isinstance(value, str | tuple | Target)
+    values = tuple(value) if several or isinstance(value, tuple) else (value,)
+    if not values and argument == "metric":
+        raise ValueError("`metric` must name at least one metric, got none.")
+    found = tuple(named(one, METRICS, Wanted, argument) for one in values)
+    return found, tuple(_name(one) for one in values)
+
+
+def needs_groups(want: Wanted) -> bool:
+    """Return whether validation rows need groups for it."""
+    return not isinstance(want, Attack | Adaptive | Target) and bool(want.needs_groups)
+
+
+def attack_of(*wants: Wanted) -> Attack:
+    """Return the first attack among what is wanted, or the paper's."""
+    for want in wants:
+        if isinstance(want, Adaptive):
+            return want.attack
+        if isinstance(want, Attack):
+            return want
+    return Boundary()
+
+
+def attack_name(attack: Attack) -> str:
+    """Return what the figures call an attack."""
+    name = type(attack).__name__.lower()
+    norm, on = getattr(attack, "norm", None), getattr(attack, "on", "features")
+    return "_".join([name, *([norm] if norm else []), *(["inputs"] if on == "inputs" else [])])
+
+
+@dataclass(frozen=True, eq=False)
+class Crafter:
+    """Makes attacks: on features against a head, or on inputs through the whole network.
+
+    Parameters
+    ----------
+    adapter : ModelAdapter
+        Of the original model.
+    original : LinearHead
+    """
+
+    adapter: ModelAdapter
+    original: LinearHead
+
+    def __call__(self, attack: Attack, head: LinearHead, rows: Rows, X: Any) -> Array:
+        """Return perturbed features of rows; `X` is what the model takes for them.
+
+        Raises
+        ------
+        ModelError
+            The attack is on inputs, and the model is no torch module.
+        """
+        if getattr(attack, "on", "features") == "features":
+            return attack.perturb(head, rows.X, rows.y)
+        if not hasattr(self.adapter, "perturbed_inputs"):
+            raise ModelError(
+                "An attack on inputs needs gradients through the whole model: give a torch "
+                "module, or an attack on features."
+            )
+        victim: Any = self.adapter
+        if head is not self.original:
+            victim = victim.with_model(victim.with_head(head))
+        return victim.features(victim.perturbed_inputs(attack, X, rows.y))
+
+
+def aim(
+    want: Wanted, encoder: Encoder, validation: Rows, given: Rows, craft: Craft, name: str
+) -> Aim:
+    """Return what is wanted as a function of heads.
+
+    Parameters
+    ----------
+    want : Metric, Attack, Adaptive or Target
+        Attacks have their budgets.
+    encoder : Encoder
+    validation, given : Rows
+        The validation rows as the head and as the model take them.
+    craft : callable
+        A `Crafter`.
+    name : str
+        What the caller calls it; used in messages.
+    """
+    if isinstance(want, Target):
+        return encoded_target(want, encoder, f"{name}.rows")
+    if isinstance(want, Adaptive):
+        attack = want.attack
+        return Adversary(validation, lambda head: craft(attack, head, validation, given.X))
+    if isinstance(want, Attack):
+        return Adversary(
+            validation, lambda head: craft(want, head, validation, given.X), encoder.head
+        )
+    coding = encoder.by(getattr(want, "by", None)).coding
+    if coding is encoder.coding or coding is None:
+        return Target(want, validation)
+    return Target(want, replace(validation, g=coding.codes(given.g)))
+
+
+def encoded_target(target: Target, encoder: Encoder, name: str) -> Target:
+    """Return a user's target on the head's inputs."""
+    rows = as_rows(target.rows, name)
+    own = encoder.with_groups_of(rows).by(getattr(target.metric, "by", None))
+    return replace(target, rows=own.encode(rows, name, groups=bool(target.metric.needs_groups)))
+
+
+def adapted(model: Any, train: Rows) -> tuple[ModelAdapter, LinearHead]:
+    """Return a model's adapter and its head, as trained on so many rows."""
+    adapter = adapt(model, train.X)
+    return adapter, adapter.head(len(train))
+
+
+def on_head(
+    model: Any, train: Any, targets: Target | Sequence[Target]
+) -> tuple[HeadObjective, list[Target]]:
+    """Return the training objective and the targets on the head's inputs, checked.
+
+    Raises
+    ------
+    TypeError
+        The targets are none.
+    ModelError, InputError
+        As `correct`.
+    """
+    given = as_rows(train, "train")
+    adapter, head = adapted(model, given)
+    encoder = Encoder(adapter, head)
+    objective = HeadObjective(head, encoder.encode(given, "train", train=True))
+    targets = [targets] if isinstance(targets, Target) else list(targets)
+    if not targets or not all(isinstance(target, Target) for target in targets):
+        raise TypeError("`targets` must be one su.Target(metric, rows) or more of them.")
+    return objective, [
+        encoded_target(target, encoder, f"targets[{i}]") for i, target in enumerate(targets)
+    ]
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Adaptive):
+        return f"adaptive {type(value.attack).__name__}"
+    if isinstance(value, Attack):
+        return type(value).__name__
+    return name_of(value.metric if isinstance(value, Target) else value)

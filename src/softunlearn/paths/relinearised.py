@@ -1,0 +1,339 @@
+"""New influences at every point, and steps that are taken only as far as they hold.
+
+At a head theta the next point is aimed at metrics of (1 - t) times the original's. Of all steps
+d that are predicted to get there the shortest is taken:
+
+    minimise  q(d)   subject to   f_j + v_j . d <= (1 - t) f(0)   for every piece j of each target,
+                                  h_j + x_j . d <= h(0)           for what is held.
+
+The pieces are smooth functions whose largest is the target: differences between pairs of groups,
+for instance. q is one of two lengths. In the training curvature it is the rise of the training
+loss, r . d + d . H d / 2 with r its gradient here less that at the original: the points are then
+those of training under a constraint on the metric, followed from the model as it is. In the
+weights it is ||eps||^2 / 2 with d = -H^-1 G^T eps, the paper's (Eq. 6 and 8). With multipliers
+y >= 0 the step is d = base - D y; y solves a non-negative least squares problem of a few
+variables.
+
+A further constraint, that the validation loss does not rise, is the paper's, and first order: it
+is used where it costs little length and the real loss is the lower for it. A step is halved until
+the targets really fell by half of what was predicted, and loss and held metrics did not run off.
+The curvature is taken anew at every few points, the influences at each.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from array_api_compat import array_namespace, to_device
+from scipy.optimize import nnls
+
+from softunlearn.curvature.solver import Curvature
+from softunlearn.exceptions import SingularCurvatureError
+from softunlearn.goal import Goal, Measured
+from softunlearn.head import LinearHead
+from softunlearn.objective import HeadObjective
+from softunlearn.paths.frontier import Frontier, HeadOnRows, Progress, Start, frontier
+from softunlearn.rows import Array
+from softunlearn.unlearning import Unlearned
+from softunlearn.weights.explaining import explaining_weights
+
+ACCEPT = 0.5
+"""Of the predicted fall of a target, the part that must be real."""
+
+HALVINGS = 5
+"""A step that fails at a thirty-second of its length ends the path."""
+
+UTILITY_LENGTH = {"curvature": 1.1, "weights": 2.25}
+"""How much longer (in q) a step may be for the constraint on the validation loss to be used.
+
+In the curvature q is the training loss given up since the original, and a little more of it is a
+long way in a direction that few training rows have."""
+
+LOSS_FACTOR, LOSS_SLACK = 2.0, 1e-3
+"""The mean validation loss may rise by so many times the predicted rise, and so many nats."""
+
+HELD_SLACK = 0.02
+"""What is held may be above its level by such a part of it: the next step brings it back."""
+
+RIDGE = 1e-12
+"""Added to the pieces' Gram matrix, of its trace: two pieces may say the same."""
+
+
+@dataclass(frozen=True)
+class Relinearised:
+    """The path for soft weights and the influence update.
+
+    Parameters
+    ----------
+    norm : "curvature" or "weights", default="curvature"
+        What makes a step short: the rise of the training loss, or ||eps||, as in the paper.
+    points : int, default=20
+        Points aimed at, at equal parts of the way.
+    refresh : int, default=4
+        Points that share one curvature.
+    """
+
+    norm: Literal["curvature", "weights"] = "curvature"
+    points: int = 20
+    refresh: int = 4
+
+    def __post_init__(self) -> None:
+        if self.norm not in UTILITY_LENGTH:
+            raise ValueError(f'`norm` must be "curvature" or "weights", got {self.norm!r}.')
+        for name in ("points", "refresh"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+
+    def walk(self, start: Start, progress: Progress | None = None) -> Frontier:
+        """Return the frontier."""
+        assert isinstance(start.correctable, HeadOnRows)
+        objective, goal, points = start.correctable.objective, start.goal, []
+        reference = objective.total_gradient()
+        for done, found in enumerate(self._follow(start, reference), 1):
+            head, measured, predicted, t = found
+            points.append(
+                start.point(
+                    t,
+                    Unlearned(head, epochs=0),
+                    measured,
+                    predicted=goal.metric(predicted),
+                    changed_rows=len(objective.rows),
+                    weigh=_weighing(objective.at(head), reference),
+                )
+            )
+            if progress is not None:
+                progress("walking the frontier", done / self.points)
+        return frontier(start.origin(), points)
+
+    def _follow(self, start: Start, reference: Array) -> Iterator["_Found"]:
+        """Yield the points, in turn, until a step cannot be taken."""
+        assert isinstance(start.correctable, HeadOnRows)
+        goal, objective = start.goal, start.correctable.objective
+        curvature, here, energy = start.correctable.curvature, goal.start, 0.0
+        gram: Array | None = None
+        for i in range(self.points):
+            t = (i + 1) / self.points
+            if i % self.refresh == 0:
+                try:
+                    curvature = curvature if i == 0 else start.solver.factor(objective)
+                except SingularCurvatureError:
+                    return
+                gram = objective.gram() if self.norm == "weights" else None
+            constraints = _Constraints.at(objective.head, goal, here, t)
+            if not (constraints.excess > 0).any():
+                continue  # an earlier step went further than it was aimed
+            slope = objective.total_gradient() - reference
+            fresh = i % self.refresh == 0
+            geometry = _Geometry.at(constraints, slope, curvature, gram, centred=fresh)
+            taken = self._best(objective, goal, here, constraints, geometry, energy)
+            if taken is None:
+                return
+            energy += taken.energy
+            objective, here = objective.at(taken.head), taken.measured
+            yield taken.head, here, taken.predicted, t
+
+    def _best(
+        self,
+        objective: HeadObjective,
+        goal: Goal,
+        here: Measured,
+        constraints: "_Constraints",
+        geometry: "_Geometry",
+        energy: float,
+    ) -> "_Taken | None":
+        """Return the step that keeps utility if it is short and good enough, or the shortest."""
+        plain = geometry.shortest(constraints, utility=False)
+        kept = geometry.shortest(constraints, utility=True)
+        longest = UTILITY_LENGTH[self.norm] * (energy + plain.energy())
+        tried = [kept, plain] if energy + kept.energy() <= longest else [plain]
+        taken = [
+            found
+            for step in tried
+            if (
+                found := _taken(step, objective.head, len(objective.rows), goal, here, constraints)
+            )
+            is not None
+        ]
+        # the further one; of two that went as far, the one of smaller loss
+        return min(taken, key=lambda x: (-x.length, x.measured.log_loss), default=None)
+
+
+_Found = tuple[LinearHead, Measured, tuple[float, ...], float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Constraints:
+    """What a step is to do: all `excess` + `gradients`^T d <= 0, the last one the utility's.
+
+    `owner` says whose each is: the target's number, then the held metric's, -1 for utility.
+    """
+
+    excess: np.ndarray
+    gradients: Array
+    owner: np.ndarray
+    levels: tuple[float, ...]
+    held_levels: tuple[float, ...]
+
+    @classmethod
+    def at(cls, head: LinearHead, goal: Goal, here: Measured, t: float) -> "_Constraints":
+        xp = array_namespace(head.W)
+        levels = tuple((1 - t) * value for value in goal.start.metrics)
+        held_levels = goal.start.held
+        excess, gradients, owner = [], [], []
+        aims = zip((*goal.targets, *goal.held), (*levels, *held_levels), strict=True)
+        for number, (aim, level) in enumerate(aims):
+            values, directions = aim.pieces(head)
+            excess.append(_host(values) - level)
+            gradients.append(directions)
+            owner += [number] * directions.shape[1]
+        values, directions = goal.utility.pieces(head)
+        return cls(
+            np.concatenate([*excess, np.zeros(1)]),
+            xp.concat([*gradients, directions], axis=1),
+            np.array([*owner, -1]),
+            levels,
+            held_levels,
+        )
+
+    def predicted(self, d: Array) -> tuple[float, ...]:
+        """Return the targets' values after a step, to first order."""
+        after = self.excess + _host(self.gradients.T @ d)
+        return tuple(
+            float(after[self.owner == k].max()) + level for k, level in enumerate(self.levels)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step d, its length q(t d) = linear t + quadratic t^2, and bend = d . H d / 2."""
+
+    d: Array
+    linear: float
+    quadratic: float
+    bend: float
+
+    def energy(self, t: float = 1.0) -> float:
+        """Return q of a part of the step."""
+        return self.linear * t + self.quadratic * t * t
+
+
+@dataclass(frozen=True, eq=False)
+class _Geometry:
+    """The length q around a head: d = base - D y has the least for multipliers y of gradients V.
+
+    q is r . d + d . H d / 2 with base = -H^-1 r and D = H^-1 V, or ||eps||^2 / 2 with base = 0 and
+    D = H^-1 G^T G H^-1 V.
+    """
+
+    slope: Array
+    base: Array
+    Hbase: Array
+    D: Array
+    HD: Array
+    V: Array
+    in_weights: bool
+
+    @classmethod
+    def at(
+        cls,
+        constraints: _Constraints,
+        slope: Array,
+        curvature: Curvature,
+        gram: Array | None,
+        *,
+        centred: bool,
+    ) -> "_Geometry":
+        """Return the geometry; `centred` where the curvature is the head's own.
+
+        Elsewhere base is 0: a correction of the way so far with an older curvature overshoots.
+        """
+        xp, V = array_namespace(slope), constraints.gradients
+        nothing = xp.zeros_like(slope)
+        if gram is not None:
+            HD = gram @ curvature.solve(V).x
+            return cls(nothing, nothing, nothing, curvature.solve(HD).x, HD, V, in_weights=True)
+        if not centred:
+            return cls(slope, nothing, nothing, curvature.solve(V).x, V, V, in_weights=False)
+        solved = curvature.solve(xp.concat([V, slope[:, None]], axis=1)).x
+        return cls(slope, -solved[:, -1], -slope, solved[:, :-1], V, V, in_weights=False)
+
+    def shortest(self, constraints: _Constraints, *, utility: bool) -> _Step:
+        """Return the shortest step that is predicted to satisfy the constraints."""
+        used = np.flatnonzero((constraints.owner >= 0) | utility)
+        K = _host(self.V.T @ self.D)[np.ix_(used, used)]
+        wanted = (constraints.excess + _host(self.V.T @ self.base))[used]
+        y = np.zeros(self.V.shape[1])
+        y[used] = _multipliers((K + K.T) / 2, wanted)
+        xp = array_namespace(self.V)
+        y_there = xp.asarray(y, dtype=self.V.dtype, device=self.V.device)
+        d = self.base - self.D @ y_there
+        bend = 0.5 * float(xp.sum(d * (self.Hbase - self.HD @ y_there)))
+        if self.in_weights:
+            return _Step(d, 0.0, 0.5 * float(y[used] @ K @ y[used]), bend)
+        return _Step(d, float(xp.sum(self.slope * d)), bend, bend)
+
+
+def _multipliers(K: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return y >= 0 that maximises wanted . y - y . K y / 2."""
+    scale = 1 / np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
+    scaled = scale[:, None] * K * scale[None, :] + RIDGE * len(K) * np.eye(len(K))
+    values, vectors = np.linalg.eigh(scaled)
+    root = np.sqrt(np.maximum(values, RIDGE))
+    y, _ = nnls(root[:, None] * vectors.T, vectors.T @ (scale * wanted) / root)
+    return scale * y
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A step as far as it held: `length` of it, and where it led."""
+
+    head: LinearHead
+    measured: Measured
+    predicted: tuple[float, ...]
+    length: float
+    energy: float
+
+
+def _taken(
+    step: _Step,
+    head: LinearHead,
+    n_train: int,
+    goal: Goal,
+    here: Measured,
+    constraints: _Constraints,
+) -> _Taken | None:
+    """Return the longest of the halved steps that holds; None where none does."""
+    n = len(here.loss)
+    first_order = float(array_namespace(step.d).sum(constraints.gradients[:, -1] * step.d)) / n
+    for halving in range(HALVINGS + 1):
+        length = 0.5**halving
+        d = length * step.d
+        after = goal.measure(moved := head.with_theta(head.theta + d))
+        predicted = constraints.predicted(d)
+        rise = length * first_order + length**2 * step.bend / n_train
+        allowed = LOSS_FACTOR * max(0.0, rise) + LOSS_SLACK
+        if (
+            after.finite
+            and all(
+                was - now >= ACCEPT * (was - hoped)
+                for was, now, hoped in zip(here.metrics, after.metrics, predicted, strict=True)
+            )
+            and after.log_loss - here.log_loss <= allowed
+            and all(
+                now <= max(was, level + HELD_SLACK * abs(level))
+                for was, now, level in zip(
+                    here.held, after.held, constraints.held_levels, strict=True
+                )
+            )
+        ):
+            return _Taken(moved, after, predicted, length, step.energy(length))
+    return None
+
+
+def _weighing(objective: HeadObjective, reference: Array):
+    return lambda: explaining_weights(objective, reference)
+
+
+def _host(x: Array) -> np.ndarray:
+    return np.asarray(to_device(x, "cpu"), dtype=np.float64)

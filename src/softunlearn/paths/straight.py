@@ -1,0 +1,84 @@
+"""One linearisation, walked: at parts of the budget the weights are solved for and applied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from softunlearn.paths.frontier import Frontier, Point, Progress, Start, frontier
+from softunlearn.unlearning import Budgeted
+
+STEPS = tuple(float(step) for step in np.linspace(0.05, 1.0, 20))
+"""Parts of the budget at which the frontier is measured."""
+
+TRIALS = 5
+"""Steps tried by an algorithm that trains anew at each: the budget of epochs is shared."""
+
+
+@dataclass(frozen=True)
+class Straight:
+    """Eq. 6 and 8 at the original model, for a growing budget; its last point is the paper's.
+
+    An algorithm in closed form is applied at every step. One that trains has a budget of epochs
+    for the whole walk: weights that scale with the budget are trained once, and the points are
+    parts of the way there; others, such as hard ones, are tried at `TRIALS` of the steps, with
+    an equal share of the epochs each.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        Parts of the budget, ascending.
+    """
+
+    steps: Sequence[float] = STEPS
+
+    def __post_init__(self) -> None:
+        if not all(0 < step <= 1 for step in self.steps):
+            raise ValueError(f"`steps` must be above 0 and at most 1, got {self.steps}.")
+
+    def walk(self, start: Start, progress: Progress | None = None) -> Frontier:
+        """Return the frontier."""
+        origin, steps, whole, tried = start.origin(), list(self.steps), None, None
+        algorithm, correctable = start.algorithm, start.correctable
+        if isinstance(algorithm, Budgeted):
+            if start.scheme.scales:
+                whole = correctable.unlearn(algorithm, start.scheme.solve(start.problem).eps)
+            else:
+                steps = steps[:: -(len(steps) // TRIALS or 1)][::-1]
+                algorithm = algorithm.with_epochs(max(1, algorithm.epochs // TRIALS))
+        points: list[Point] = []
+        for done, step in enumerate(steps, 1):
+            problem = start.problem.part(step)
+            weights = start.scheme.solve(problem)
+            xp = array_namespace(weights.eps)
+            if tried is not None and bool(xp.all(weights.eps == tried)):
+                continue  # the scheme has no more to give
+            tried, changed = weights.eps, int(xp.sum(xp.astype(weights.eps != 0, xp.int64)))
+            if whole is not None:
+                reached = correctable.part_of_the_way(whole, step)
+            elif changed:
+                reached = correctable.unlearn(algorithm, weights.eps)
+            else:
+                continue
+            measured = correctable.measure(reached)
+            if measured.finite:
+                left = [
+                    value - fall
+                    for value, fall in zip(
+                        start.goal.start.metrics, np.atleast_1d(weights.predicted), strict=True
+                    )
+                ]
+                points.append(
+                    start.point(
+                        step,
+                        reached,
+                        measured,
+                        predicted=start.goal.metric(tuple(left)),
+                        changed_rows=changed,
+                        weigh=lambda problem=problem: start.scheme.solve(problem).eps,
+                    )
+                )
+            if progress is not None:
+                progress("walking the frontier", done / len(steps))
+        return frontier(origin, points)

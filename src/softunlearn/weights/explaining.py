@@ -1,0 +1,56 @@
+"""The weights that stand for a corrected head: training under them would end there.
+
+A head theta' is a stationary point of the weighted objective F + sum_i eps_i l_i where
+G(theta')^T eps = -grad F(theta'). Of all such weights the shortest are
+
+    eps = -G x    with    (G^T G) x = grad F(theta').
+
+To first order they are the weights of Eq. 8; they hold however far the head has moved. Beyond the
+paper.
+"""
+
+import numpy as np
+from array_api_compat import array_namespace, to_device
+from jaxtyping import Float
+
+from softunlearn.objective import HeadObjective
+from softunlearn.rows import Array
+
+RANK = 1e-10
+"""Eigenvalues of G^T G, its columns scaled to length one, that count as zero, of the largest."""
+
+
+def explaining_weights(
+    objective: HeadObjective, reference: Float[Array, "p"] | None = None
+) -> Float[Array, "n"]:
+    """Return the shortest eps under which the objective's head is a stationary point.
+
+    Parameters
+    ----------
+    objective : HeadObjective
+        At the corrected head.
+    reference : array of shape (p,), optional
+        Gradient of F at the original head, where training had not ended at its optimum: the
+        weights then stand for what was changed since, and are 0 at the original head.
+    """
+    xp = array_namespace(objective.head.W)
+    gradient = objective.total_gradient()
+    if reference is not None:
+        gradient = gradient - reference
+    x = _solve(_host(objective.gram()), _host(gradient))
+    there = xp.asarray(x, dtype=gradient.dtype, device=gradient.device)
+    return -objective.row_products(there[:, None])[:, 0]
+
+
+def _solve(gram: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the shortest solution; in directions that no row's gradient has, zero."""
+    length = np.sqrt(np.diag(gram))
+    scale = 1 / np.where(length > 0, length, 1.0)
+    values, vectors = np.linalg.eigh(scale[:, None] * gram * scale[None, :])
+    used = values > RANK * max(float(values[-1]), np.finfo(float).tiny)
+    along = vectors[:, used].T @ (scale * b)
+    return scale * (vectors[:, used] @ (along / values[used]))
+
+
+def _host(x: Array) -> np.ndarray:
+    return np.asarray(to_device(x, "cpu"), dtype=np.float64)
