@@ -22,11 +22,11 @@ from softunlearn.aims import (
     named,
     wanted,
 )
-from softunlearn.correction import BySplit, Correction, Session, observe_splits, with_choice
-from softunlearn.curvature import Cholesky, Curvature, CurvatureSolver
+from softunlearn.correction import Correction, Session, with_choice
+from softunlearn.curvature import Cholesky, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
-from softunlearn.influence import Influence, influence, leverage, removal_influence, stationarity
+from softunlearn.influence import Scores, influence, removal_influence
 from softunlearn.metrics import Target
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
@@ -44,7 +44,6 @@ from softunlearn.weights import (
     TopK,
     Weights,
     WeightScheme,
-    conditions,
 )
 
 
@@ -166,19 +165,15 @@ def correct(
         if any(to_do):
             goal = goal.only(to_do)
             names = tuple(name for name, todo in zip(names, to_do, strict=True) if todo)
-        objective = HeadObjective(goal.original, rows["train"])
         solver = curvature or Cholesky()
-        factored = solver.factor(objective)
-        gradients = _gradients(goal)
-        scores, residual = influence(objective, factored, gradients)
-        h = leverage(objective, factored)
+        scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
 
     with clock("step 2: weights"):
-        problem = _problem(goal, scores, h, scheme_)
+        problem = _problem(goal, scores, scheme_)
         weights = scheme_.solve(problem)
 
     with clock("step 3: correction"):
-        correctable = _correctable(algorithm_, task, objective, factored, goal, random_state)
+        correctable = _correctable(algorithm_, task, scores, goal, random_state)
         start = Start(correctable, goal, problem, scheme_, algorithm_, solver)
         if any(to_do) and bool((weights.eps != 0).any()):
             frontier = path_.walk(start, report)
@@ -187,37 +182,18 @@ def correct(
             frontier = Frontier((start.origin(),))
             choice = _nothing(goal, names, only_above, weights if any(to_do) else None)
 
-    with clock("diagnostics"):
-        report("diagnostics", 0.0)
-        influences = _influences(goal, scores, h, residual)
-        unfinished = factored.solve(objective.total_gradient()[:, None]).x[:, 0]
-        drift = -float((gradients[:, 0] * unfinished).sum())
-
-    with clock("evaluation"):
-        report("evaluation", 0.0)
-        seen = observe_splits(task.evaluator, goal.original, rows, given)
-        before = seen.map(task.evaluator.figures)
-    unchosen = Correction(
-        model=model,
-        weights=np.zeros(len(given["train"])),
-        status=Status.NOTHING_TO_CORRECT,
-        message="",
-        influence=influences,
-        frontier=frontier,
-        chosen=0,
-        before=before,
-        after=before,
-        change=BySplit({}, {}, None if seen.test is None else {}),
-        target=", ".join(names),
-        conditions=conditions(
-            objective, factored, gradients[:, 0], gradients[:, len(goal.targets)]
-        ),
-        stationarity=stationarity(objective),
-        drift=drift,
-        timings=clock.seconds,
-        session=Session(task.adapter, rows, given, task.evaluator, start, path_, seen),
+    session = Session(
+        task.adapter,
+        rows,
+        given,
+        task.evaluator,
+        start,
+        path_,
+        scores,
+        task.coding,
+        clock.seconds,
     )
-    return with_choice(unchosen, choice)
+    return with_choice(session, frontier, ", ".join(names), choice)
 
 
 def _check_numbers(only_above: Any, random_state: Any) -> None:
@@ -251,47 +227,37 @@ def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool
     )
 
 
-def _gradients(goal: Goal) -> Any:
-    """Return the gradients in theta of targets, utility and what is held, one a column."""
-    head = goal.original
+def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Scores:
+    """Return the rows' influence on targets, utility and what is held, in this order."""
+    head, curvature = goal.original, solver.factor(objective)
     aims = (*goal.targets, goal.utility, *goal.held)
     columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
-    return array_namespace(head.W).stack(columns, axis=1)
+    gradients = array_namespace(head.W).stack(columns, axis=1)
+    return Scores(objective, curvature, gradients, *influence(objective, curvature, gradients))
 
 
-def _problem(goal: Goal, scores: Any, h: Any, scheme: WeightScheme) -> Problem:
+def _problem(goal: Goal, scores: Scores, scheme: WeightScheme) -> Problem:
     """Return step 2's problem; rows that are removed whole count with their leverage."""
-    m = len(goal.targets)
+    m, influences, values = len(goal.targets), scores.values, goal.start.metrics
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
-        scores = removal_influence(scores, h)
-    values = goal.start.metrics
+        influences = removal_influence(influences, scores.leverage)
     return Problem(
-        scores[:, 0] if m == 1 else scores[:, :m],
-        scores[:, m] if not goal.held else scores[:, m:],
+        influences[:, 0] if m == 1 else influences[:, :m],
+        influences[:, m] if not goal.held else influences[:, m:],
         budget=max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0),
     )
-
-
-def _influences(goal: Goal, scores: Any, h: Any, residual: float) -> Influence:
-    m = len(goal.targets)
-    targets = scores[:, :m]
-    total = targets[:, 0]
-    if m > 1:
-        total = sum(targets[:, i] / value for i, value in enumerate(goal.start.metrics) if value)
-    return Influence(total, targets, scores[:, m], h, residual)
 
 
 def _correctable(
     algorithm: Unlearner,
     task: Task,
-    objective: HeadObjective,
-    curvature: Curvature,
+    scores: Scores,
     goal: Goal,
     seed: int,
 ) -> Correctable:
     """Return the head on its features, or the last layers where more are to be trained."""
     if not isinstance(algorithm, ByTraining) or algorithm.layers == 1:
-        return HeadOnRows(objective, curvature, goal, seed)
+        return HeadOnRows(scores.objective, scores.curvature, goal, seed)
     if not isinstance(task.adapter, Deep):
         raise ModelError(
             f"`layers` is {algorithm.layers}, and only the last layer of this model can be "
@@ -300,7 +266,7 @@ def _correctable(
     for one in (*goal.targets, *goal.held):
         if len(one.rows_for(goal.original)) != len(goal.validation):
             raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
-    as_given = replace(objective.rows, X=task.given["train"].X)
+    as_given = replace(scores.objective.rows, X=task.given["train"].X)
     tail = task.adapter.tail(as_given, algorithm.layers)
     return NetworkOnRows(task.adapter, tail, goal, task.given["validation"].X, seed)
 

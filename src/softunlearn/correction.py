@@ -1,12 +1,14 @@
 """The record of a correction: what was done, what it is based on, and what else could be had.
 
 A correction is made once, with every point of its frontier; choosing another point is a matter of
-that point's weights, model and figures.
+that point's weights, model and figures. These are computed when they are asked for.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,15 +18,16 @@ from array_api_compat import to_device
 from softunlearn.evaluation import Evaluator, Figures, Observed
 from softunlearn.exceptions import Status
 from softunlearn.head import LinearHead
-from softunlearn.influence import Influence
+from softunlearn.influence import Influence, Scores, stationarity
 from softunlearn.intervals import Change
 from softunlearn.models import ModelAdapter
+from softunlearn.models.groups import Groups
 from softunlearn.network import UnlearnedNetwork
-from softunlearn.paths import Frontier, Start
+from softunlearn.paths import Frontier, Point, Start
 from softunlearn.paths import Path as Way
 from softunlearn.rows import Rows
 from softunlearn.select import Choice
-from softunlearn.weights import Conditions
+from softunlearn.weights import Conditions, conditions
 
 NOT_AT_OPTIMUM = 0.01
 """Drift, as a part of the metric, above which the result says that training had not converged."""
@@ -65,59 +68,193 @@ SplitFigures = BySplit[Figures]
 
 
 @dataclass(frozen=True, eq=False)
+class Session:
+    """What a correction was made from, and what all its points share.
+
+    Figures are measured when they are asked for, once.
+    """
+
+    adapter: ModelAdapter
+    rows: dict[str, Rows]
+    given: dict[str, Rows]
+    evaluator: Evaluator
+    start: Start
+    path: Way
+    scores: Scores
+    coding: Groups | None
+    timings: dict[str, float]
+
+    @cached_property
+    def seen(self) -> BySplit[Observed]:
+        """Return what the original head does with all rows."""
+        with self.timed("evaluation"):
+            return observe_splits(self, self.start.goal.original, self.rows)
+
+    @cached_property
+    def before(self) -> SplitFigures:
+        """Return the figures of the original model."""
+        seen = self.seen
+        with self.timed("evaluation"):
+            return seen.map(self.evaluator.figures)
+
+    @cached_property
+    def influence(self) -> Influence:
+        """Return the influence of every training row."""
+        goal, scores, m = self.start.goal, self.scores, len(self.start.goal.targets)
+        with self.timed("diagnostics"):
+            targets = scores.values[:, :m]
+            total = targets[:, 0]
+            if m > 1:
+                parts = [targets[:, i] / v for i, v in enumerate(goal.start.metrics) if v > 0]
+                total = sum(parts, 0 * total)
+            utility = scores.values[:, m]
+            return Influence(total, targets, utility, scores.leverage, scores.residual)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Return Theorem 1's conditions for the first target and utility."""
+        scores, m = self.scores, len(self.start.goal.targets)
+        with self.timed("diagnostics"):
+            target, utility = scores.gradients[:, 0], scores.gradients[:, m]
+            return conditions(scores.objective, scores.curvature, target, utility)
+
+    @cached_property
+    def stationarity(self) -> float:
+        """Return the relative gradient norm of the training objective."""
+        return stationarity(self.scores.objective)
+
+    @cached_property
+    def drift(self) -> float:
+        """Return the predicted change of the metric if training were finished."""
+        scores = self.scores
+        gradient = scores.objective.total_gradient()
+        unfinished = scores.curvature.solve(gradient[:, None]).x[:, 0]
+        return -float((scores.gradients[:, 0] * unfinished).sum())
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the seconds spent to those of a part."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self.timings[part] = self.timings.get(part, 0.0) + spent
+
+
+@dataclass(frozen=True, eq=False)
 class Correction:
     """What `correct` did, and what it is based on.
+
+    Figures, weights and diagnostics are computed when they are first asked for, and kept.
 
     Parameters
     ----------
     model : object
         The corrected model, a copy of the type that came in; a plain copy where nothing was
         corrected.
-    weights : ndarray of shape (n,)
-        eps: the training rows' weight changes at the chosen point.
     status : Status
-    message : str
-        What happened, in words to act on.
-    influence : Influence
-        Of every training row.
+        What happened, in a word.
+    reason : str
+        Why this point was chosen; `message` says more.
     frontier : Frontier
-        All points walked, the original model first.
+        The points to choose from, the original model first.
     chosen : int
         Which of them `model` is.
-    before, after : BySplit of Figures
-        Figures of the original and the corrected model, with intervals.
-    change : BySplit of dict of str to Change
-        What changed, paired by row, with 95 % intervals: `c.change.test["accuracy"]`, by the path
-        to the figure, as in `Figures.intervals`. Empty where nothing was changed.
     target : str
         Name of the metric, or of several.
-    conditions : Conditions
-        Theorem 1's, as measured.
-    stationarity : float
-        Relative gradient norm of the training objective; 0: trained to its optimum.
-    drift : float
-        Predicted change of the metric if training were merely finished, v . H^-1 grad F with its
-        sign turned; 0 at the optimum.
-    timings : dict of str to float
-        Seconds each step took.
+    session : Session
+        What all points share.
     """
 
     model: Any
-    weights: np.ndarray
     status: Status
-    message: str
-    influence: Influence
+    reason: str
     frontier: Frontier
     chosen: int
-    before: SplitFigures
-    after: SplitFigures
-    change: BySplit[dict[str, Change]]
     target: str
-    conditions: Conditions
-    stationarity: float
-    drift: float
-    timings: dict[str, float]
-    session: "Session"
+    session: Session
+
+    @property
+    def point(self) -> Point:
+        """Return the point that was chosen."""
+        return self.frontier[self.chosen]
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Return eps (n,): the training rows' weight changes that stand for the chosen point."""
+        return _host(self.point.weigh())
+
+    @property
+    def influence(self) -> Influence:
+        """Return the influence of every training row: target, utility, leverage."""
+        return self.session.influence
+
+    @property
+    def before(self) -> SplitFigures:
+        """Return the figures of the original model on all rows, with intervals."""
+        return self.session.before
+
+    @cached_property
+    def after(self) -> SplitFigures:
+        """Return the figures of the corrected model, with intervals."""
+        if self.chosen == 0:
+            return self.before
+        seen = self._seen
+        with self.session.timed("evaluation"):
+            return seen.map(self.session.evaluator.figures)
+
+    @cached_property
+    def change(self) -> BySplit[dict[str, Change]]:
+        """Return what changed, paired by row, with 95 % intervals; empty where nothing did.
+
+        By the path to the figure, as in `Figures.intervals`: `c.change.test["accuracy"]`.
+        """
+        was = self.session.seen
+        if self.chosen == 0:
+            return was.map(lambda _: {})
+        now, changes = dict(self._seen.items()), self.session.evaluator.changes
+        with self.session.timed("evaluation"):
+            return of_splits({name: changes(seen, now[name]) for name, seen in was.items()})
+
+    @cached_property
+    def message(self) -> str:
+        """Return what happened, in words to act on."""
+        return _message(self)
+
+    @property
+    def conditions(self) -> Conditions:
+        """Return Theorem 1's conditions, as measured."""
+        return self.session.conditions
+
+    @property
+    def stationarity(self) -> float:
+        """Return the relative gradient norm of training; 0: trained to its optimum."""
+        return self.session.stationarity
+
+    @property
+    def drift(self) -> float:
+        """Return the predicted change of the metric if training were merely finished.
+
+        v . H^-1 grad F with its sign turned; 0 at the optimum.
+        """
+        return self.session.drift
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Return the seconds that each step took, as far as it was asked for."""
+        return dict(self.session.timings)
+
+    @cached_property
+    def _seen(self) -> BySplit[Observed]:
+        """Return what the corrected model does with all rows."""
+        session, reached, rows, origin = self.session, self.point.reached, self.session.rows, None
+        with session.timed("evaluation"):
+            if isinstance(reached, UnlearnedNetwork):
+                phi = {n: reached.adapter.features(part.X) for n, part in session.given.items()}
+                rows = {name: part.with_features(phi[name]) for name, part in rows.items()}
+                origin = session.rows
+            return observe_splits(session, reached.head, rows, origin)
 
     def at(self, index: int) -> "Correction":
         """Return the same correction with point `index` of the frontier chosen.
@@ -135,7 +272,8 @@ class Correction:
         index %= len(self.frontier)
         message = "The original model." if index == 0 else f"Point {index}, chosen by the caller."
         status = Status.CORRECTED if index else Status.NOTHING_TO_CORRECT
-        return with_choice(self, Choice(index, status, message))
+        choice = Choice(index, status, message)
+        return with_choice(self.session, self.frontier, self.target, choice)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report, one self-contained page.
@@ -169,75 +307,40 @@ class Correction:
         save(self, directory, trusted=trusted)
 
 
-@dataclass(frozen=True, eq=False)
-class Session:
-    """What a correction was made from; kept to evaluate other points and to explain it."""
-
-    adapter: ModelAdapter
-    rows: dict[str, Rows]
-    given: dict[str, Rows]
-    evaluator: Evaluator
-    start: Start
-    path: Way
-    seen: BySplit[Observed]
-
-
-def with_choice(correction: Correction, choice: Choice) -> Correction:
-    """Return the correction with a point of its frontier chosen: its model, weights, figures."""
-    session, point = correction.session, correction.frontier[choice.index]
-    began, unchanged = time.perf_counter(), choice.index == 0
-    after, change = correction.before, BySplit({}, {}, {} if session.seen.test else None)
-    adapter, rows, origin = session.adapter, session.rows, None
-    if isinstance(point.reached, UnlearnedNetwork):
-        adapter = point.reached.adapter
-        if not unchanged:
-            phi = {name: adapter.features(part.X) for name, part in session.given.items()}
-            rows = {name: part.with_features(phi[name]) for name, part in rows.items()}
-            origin = session.rows
-    if not unchanged:
-        evaluator = session.evaluator
-        seen = observe_splits(evaluator, point.head, rows, session.given, origin)
-        after = seen.map(evaluator.figures)
-        pairs = zip(session.seen.items(), seen.items(), strict=True)
-        change = of_splits({name: evaluator.changes(was, now) for (name, was), (_, now) in pairs})
-    weights = np.asarray(_host(point.weigh()))
-    spent = correction.timings.get("evaluation", 0.0) + time.perf_counter() - began
-    corrected = replace(
-        correction,
-        model=adapter.with_head(point.head),
-        weights=weights,
+def with_choice(session: Session, frontier: Frontier, target: str, choice: Choice) -> Correction:
+    """Return the correction in which a point of the frontier is chosen."""
+    reached = frontier[choice.index].reached
+    adapter = reached.adapter if isinstance(reached, UnlearnedNetwork) else session.adapter
+    return Correction(
+        model=adapter.with_head(reached.head),
         status=choice.status,
-        message=choice.message,
+        reason=choice.message,
+        frontier=frontier,
         chosen=choice.index,
-        after=after,
-        change=change,
-        timings={**correction.timings, "evaluation": spent},
+        target=target,
+        session=session,
     )
-    return replace(corrected, message=_message(corrected, choice))
 
 
-def _message(correction: Correction, choice: Choice) -> str:
-    """Return the choice's message, with what else the reader must know."""
-    notes = [choice.message]
-    if choice.index and correction.change.test is not None:
+def _message(correction: Correction) -> str:
+    """Return the choice's reason, with what else the reader must know."""
+    notes = [correction.reason]
+    if correction.chosen and "test" in correction.session.rows:
         notes.append(_on_test_rows(correction))
-    if abs(correction.drift) > NOT_AT_OPTIMUM * correction.frontier[0].metric:
+    if abs(correction.drift) > NOT_AT_OPTIMUM * correction.frontier[0].metrics[0]:
         notes.append(
             "The model was not at the optimum of its training loss: finishing its training alone "
             f"is predicted to change the metric by {correction.drift:+.2g}. Train it longer, or "
             "give the sample weights it was trained with; an l1 penalty, or liblinear's on the "
             "intercept, has the same effect."
         )
-    if clipped := correction.frontier[choice.index].reached.clipped_rows:
+    if clipped := correction.point.reached.clipped_rows:
         notes.append(
             f"{clipped:,} rows had a negative weight, which the algorithm took as 0: the largest "
             "weights are beyond what it can follow."
         )
-    if correction.conditions.damping > 0:
-        notes.append(
-            f"The Hessian was singular, and {correction.conditions.damping:.0e} of its diagonal "
-            "was added."
-        )
+    if (damping := correction.session.scores.curvature.damping) > 0:
+        notes.append(f"The Hessian was singular, and {damping:.0e} of its diagonal was added.")
     if fragile := _fragile(correction):
         notes.append(fragile)
     return " ".join(notes)
@@ -298,19 +401,18 @@ def _fragile(correction: Correction) -> str:
 
 
 def observe_splits(
-    evaluator: Evaluator,
+    session: Session,
     head: LinearHead,
     rows: dict[str, Rows],
-    given: dict[str, Rows],
     origin: dict[str, Rows] | None = None,
 ) -> BySplit[Observed]:
     """Return what a head does with all rows; training rows are not attacked."""
     return of_splits(
         {
-            name: evaluator.observe(
+            name: session.evaluator.observe(
                 head,
                 part,
-                given[name].X,
+                session.given[name].X,
                 None if origin is None else origin[name],
                 attacked=name != "train",
             )

@@ -12,6 +12,7 @@ it stand two that have one, the worst case within a ball.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -147,12 +148,12 @@ class Observed:
     g: np.ndarray | None
     attacked: Mapping[str, np.ndarray]
 
-    @property
+    @cached_property
     def right(self) -> np.ndarray:
         """Return 1.0 where the predicted class is the observed one."""
         return (predicted_class(self.z) == self.y).astype(float)
 
-    @property
+    @cached_property
     def loss(self) -> np.ndarray:
         """Return each row's log loss."""
         return np.asarray(CrossEntropy().value(self.z, self.y))
@@ -221,8 +222,9 @@ class Evaluator:
 
     def figures(self, seen: Observed) -> Figures:
         """Return the figures of what was observed."""
-        means = {path: float(q.mean()) for path, (q, _) in _row_quantities(seen).items()}
-        found = {path: _interval(q, labels) for path, (q, labels) in _row_quantities(seen).items()}
+        quantities = _row_quantities(seen)
+        means = {path: float(q.mean()) for path, (q, _) in quantities.items()}
+        found = {path: _interval(q, labels) for path, (q, labels) in quantities.items()}
         robustness = {}
         for name in self.attacks if seen.attacked else ():
             each = {
@@ -367,21 +369,22 @@ class _Largest:
 def _largest(cells: list[_Cell], g: np.ndarray | None) -> _Largest:
     """Return the largest of the cells' gaps; NaN where one cannot be measured."""
     assert g is not None
-    codes, largest = np.unique(g), _Largest(-math.inf, np.zeros(len(g)), 0.0)
+    n_groups, largest = int(g.max()) + 1, _Largest(-math.inf, np.zeros(len(g)), 0.0)
     for q, where in cells:
-        members = (g[:, None] == codes) & where[:, None]
-        counts = members.sum(axis=0)
+        counts = np.bincount(g, where, minlength=n_groups)
         present = counts > 0
         if present.sum() < 2:
             return _Largest(math.nan, np.zeros(len(g)), 0.0)
-        members, counts = members[:, present], counts[present]
-        means = (q @ members) / counts
-        value = MaxMin().value(means)
+        counts = np.maximum(counts, 1)
+        means = np.bincount(g, q * where, minlength=n_groups) / counts
+        value = MaxMin().value(means[present])
         if value > largest.value:
-            weights = MaxMin().contrast(means) / counts
-            psi = members @ weights * q - members @ (weights * means)
+            weights = np.zeros(n_groups)
+            weights[present] = MaxMin().contrast(means[present])
+            weights = weights / counts
+            psi = weights[g] * (q - means[g]) * where
             # where all means are tied the contrast is 0, and any group could lead
-            one_row = float(np.sqrt((weights**2).sum())) or float(1 / counts.min())
+            one_row = float(np.sqrt((weights**2).sum())) or float(1 / counts[present].min())
             largest = _Largest(value, psi, one_row)
     return largest
 

@@ -34,10 +34,6 @@ class Aim(Protocol):
         """Return the rows that a head is measured on: the same for all, or crafted for it."""
         ...
 
-    def value(self, head: LinearHead) -> float:
-        """Return f at a head."""
-        ...
-
     def pieces(self, head: LinearHead) -> tuple[Float[Array, "m"], Float[Array, "p m"]]:
         """Return the smooth functions whose largest is f, and their gradients in theta."""
         ...
@@ -120,9 +116,16 @@ class Goal:
     def measure(self, head: LinearHead) -> Measured:
         """Return what a head does on validation rows."""
         z = HeadObjective(head, self.validation).logits()
+
+        def value(aim: Aim) -> float:
+            rows = aim.rows_for(head)
+            same = rows.X is self.validation.X
+            own = z if same else HeadObjective(head, rows).logits()
+            return aim.metric.value(own, rows.y, rows.g)
+
         return Measured(
-            metrics=tuple(target.value(head) for target in self.targets),
-            held=tuple(aim.value(head) for aim in self.held),
+            metrics=tuple(map(value, self.targets)),
+            held=tuple(map(value, self.held)),
             right=_host(predicted_class(z) == self.validation.y).astype(float),
             loss=_host(CrossEntropy().value(z, self.validation.y)),
         )

@@ -6,6 +6,7 @@ the predicted change of f is -a . eps.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from array_api_compat import array_namespace
 from jaxtyping import Float
@@ -40,6 +41,34 @@ class Influence:
     utility: Float[Array, "n"]
     leverage: Float[Array, "n"]
     residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What step 1 found: influences of every row on some metrics, and what they are made of.
+
+    Parameters
+    ----------
+    objective, curvature : HeadObjective, Curvature
+        Of the model as it is.
+    gradients : array of shape (p, m)
+        The metrics' gradients in theta.
+    values : array of shape (n, m)
+        Influences.
+    residual : float
+        Largest relative residual of the solves.
+    """
+
+    objective: HeadObjective
+    curvature: Curvature
+    gradients: Float[Array, "p m"]
+    values: Float[Array, "n m"]
+    residual: float
+
+    @cached_property
+    def leverage(self) -> Float[Array, "n"]:
+        """Return every row's leverage, computed when it is asked for."""
+        return leverage(self.objective, self.curvature)
 
 
 def influence(

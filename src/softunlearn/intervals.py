@@ -157,15 +157,18 @@ def cells(
     pairwise : bool, default=False
         As in `gap`.
     """
-    codes = np.unique(g)
-    means = np.full((len(compared), len(codes)), nan)
+    n_groups = int(g.max()) + 1
+    means = np.full((len(compared), n_groups), nan)
     variances = np.full_like(means, nan)
     for i, (q, where) in enumerate(compared):
-        for j, code in enumerate(codes):
-            rows = where & (g == code)
-            if rows.any():
-                means[i, j] = q[rows].mean()
-                variances[i, j] = variance_of_mean(q[rows], labels=labels)
+        counts = np.bincount(g, where, minlength=n_groups)
+        there = counts > 0
+        n = counts[there]
+        total = np.bincount(g, q * where, minlength=n_groups)
+        means[i, there] = total[there] / n
+        centred = (q - np.where(there, means[i], 0.0)[g]) * where
+        squares = np.bincount(g, centred**2, minlength=n_groups)[there]
+        variances[i, there] = variance_of_mean(n, total[there], squares, labels=labels)
     return gap(means, variances, pairwise=pairwise)
 
 
@@ -186,13 +189,21 @@ def gap_change(
     return _change(after - before, psi_after - psi_before, EXTRA * one_row**2)
 
 
-def variance_of_mean(q: Float[np.ndarray, "n"], *, labels: bool = False) -> float:
-    """Return the variance of a mean: infinite for one row; for labels never zero."""
-    n = len(q)
+def variance_of_mean(
+    n: Float[np.ndarray, "G"],
+    total: Float[np.ndarray, "G"],
+    squares: Float[np.ndarray, "G"],
+    *,
+    labels: bool = False,
+) -> Float[np.ndarray, "G"]:
+    """Return the variances of means of n rows, from their sums and sums of squared deviations.
+
+    Infinite for one row; for labels never zero.
+    """
     if labels:
-        p = (float(q.sum()) + EXTRA / 2) / (n + EXTRA)
+        p = (total + EXTRA / 2) / (n + EXTRA)
         return p * (1 - p) / n
-    return float(np.var(q)) / (n - 1) if n > 1 else inf
+    return np.where(n > 1, squares / (n * np.maximum(n - 1, 1)), inf)
 
 
 def resampled(

@@ -210,6 +210,11 @@ class HeadObjective:
         """Return sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k): H and G^T G."""
         xp = array_namespace(phi)
         k, width = self.head.W.shape[0], self.head.width
+        if k == 1 and bool(xp.all(c >= 0)):
+            # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
+            edge = xp.ones_like(phi[:, :1]) if self.head.b is not None else phi[:, :0]
+            A = xp.sqrt(c[:, :, 0]) * xp.concat([phi, edge], axis=1)
+            return A.T @ A
         blocks: dict[tuple[int, int], Array] = {}
         for a in range(k):
             for b in range(a, k):

@@ -22,6 +22,7 @@ from softunlearn.head import LinearHead
 from softunlearn.metrics import Target
 from softunlearn.metrics.gaps import positive_class
 from softunlearn.models import Encoder, ModelAdapter
+from softunlearn.models.groups import Groups
 from softunlearn.rows import Rows
 
 
@@ -34,6 +35,7 @@ class Task:
     given: dict[str, Rows]
     goal: Goal
     evaluator: Evaluator
+    coding: Groups | None
 
 
 def read_task(
@@ -63,6 +65,7 @@ def read_task(
             rows["validation"],
         ),
         Evaluator(head, attacks, _positive(wants, head), encoder.groups, craft),
+        encoder.coding,
     )
 
 

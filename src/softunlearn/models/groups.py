@@ -244,13 +244,16 @@ def _cells(columns: Any, known: Any) -> list[tuple[str, ...]]:
     for column, values in zip(columns, known, strict=True):
         name = {value: value for value in values}
         name |= {_SAME[v]: v for v in values if v in _SAME and _SAME[v] not in name}
-        named.append([name.get(text, text) for text in map(_text, column.tolist())])
+        given = column.tolist()
+        text_of = {value: _text(value) for value in set(given)}
+        called = {value: name.get(text, text) for value, text in text_of.items()}
+        named.append([called[value] for value in given])
     return list(zip(*named, strict=True))
 
 
 def _known(parts: tuple[np.ndarray, ...]) -> tuple[str, ...]:
     """Return the values of one column in sorted order, truth values as numbers if it has both."""
-    texts = {_text(value) for part in parts for value in part.tolist()}
+    texts = {_text(value) for part in parts for value in set(part.tolist())}
     mixed = {text for text in ("True", "False") if _SAME[text] in texts}
     return tuple(sorted(texts - mixed))
 

@@ -112,6 +112,7 @@ class Relinearised:
         goal, objective = start.goal, start.correctable.objective
         curvature, here, energy = start.correctable.curvature, goal.start, 0.0
         gram: Array | None = None
+        slope = 0 * reference
         for i in range(self.points):
             t = (i + 1) / self.points
             if i % self.refresh == 0:
@@ -123,13 +124,14 @@ class Relinearised:
             constraints = _Constraints.at(objective.head, goal, here, t)
             if not (constraints.excess > 0).any():
                 continue  # an earlier step went further than it was aimed
-            slope = objective.total_gradient() - reference
             fresh = i % self.refresh == 0
+            if fresh:
+                slope = objective.total_gradient() - reference
             geometry = _Geometry.at(constraints, slope, curvature, gram, centred=fresh)
             taken = self._best(objective, goal, here, constraints, geometry, energy)
             if taken is None:
                 return
-            energy += taken.energy
+            energy, slope = energy + taken.energy, slope + taken.slope_change
             objective, here = objective.at(taken.head), taken.measured
             yield taken.head, here, taken.predicted, t
 
@@ -206,9 +208,10 @@ class _Constraints:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A step d, its length q(t d) = linear t + quadratic t^2, and bend = d . H d / 2."""
+    """A step d, H d, its length q(t d) = linear t + quadratic t^2, and bend = d . H d / 2."""
 
     d: Array
+    Hd: Array
     linear: float
     quadratic: float
     bend: float
@@ -268,10 +271,11 @@ class _Geometry:
         xp = array_namespace(self.V)
         y_there = xp.asarray(y, dtype=self.V.dtype, device=self.V.device)
         d = self.base - self.D @ y_there
-        bend = 0.5 * float(xp.sum(d * (self.Hbase - self.HD @ y_there)))
+        Hd = self.Hbase - self.HD @ y_there
+        bend = 0.5 * float(xp.sum(d * Hd))
         if self.in_weights:
-            return _Step(d, 0.0, 0.5 * float(y[used] @ K @ y[used]), bend)
-        return _Step(d, float(xp.sum(self.slope * d)), bend, bend)
+            return _Step(d, Hd, 0.0, 0.5 * float(y[used] @ K @ y[used]), bend)
+        return _Step(d, Hd, float(xp.sum(self.slope * d)), bend, bend)
 
 
 def _multipliers(K: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -286,13 +290,14 @@ def _multipliers(K: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
-    """A step as far as it held: `length` of it, and where it led."""
+    """A step as far as it held: `length` of it, where it led, and what it changed in r."""
 
     head: LinearHead
     measured: Measured
     predicted: tuple[float, ...]
     length: float
     energy: float
+    slope_change: Array
 
 
 def _taken(
@@ -327,7 +332,7 @@ def _taken(
                 )
             )
         ):
-            return _Taken(moved, after, predicted, length, step.energy(length))
+            return _Taken(moved, after, predicted, length, step.energy(length), length * step.Hd)
     return None
 
 
