@@ -8,6 +8,7 @@ import pytest
 from softunlearn.curvature import Cholesky
 from softunlearn.goal import Goal, Measured
 from softunlearn.head import LinearHead
+from softunlearn.metrics import Target
 from softunlearn.paths import Start, Straight
 from softunlearn.paths.straight import STEPS, TRIALS
 from softunlearn.rows import Rows
@@ -41,16 +42,21 @@ class Recorder:
         return Measured((metric,), (), np.ones(10), np.full(10, 0.3 + moved))
 
 
-class Falls:
-    """A target that is 6 at the original head."""
+class Six:
+    """A metric that is 6 at the original head."""
 
-    def value(self, head):
+    needs_groups = False
+
+    def value(self, z, y, g):
         return 6.0
+
+    def logit_gradient(self, z, y, g):
+        return 0 * z
 
 
 def run(scheme, algorithm, **options):
     recorder = Recorder(**options)
-    goal = Goal(HEAD, (Falls(),), (), ROWS)
+    goal = Goal(HEAD, (Target(Six(), ROWS),), (), ROWS)
     start = Start(recorder, goal, PROBLEM, scheme, algorithm, Cholesky())
     return recorder, Straight().walk(start)
 

@@ -95,7 +95,7 @@ class Dual:
 
     def at(self, x: Float[np.ndarray, "q"]) -> Point:
         """Return the point at x, in one pass over the rows."""
-        xp, (q, n) = array_namespace(self.B), self.B.shape
+        xp, n = array_namespace(self.B), self.B.shape[1]
         x_on_device = xp.asarray(x, dtype=self.B.dtype, device=device(self.B))
         falls, hessian = xp.zeros_like(self.B[:, :1])[:, 0], self.B[:, :0] @ self.B[:, :0].T
         square = unclipped = above = total = 0.0
@@ -143,7 +143,7 @@ class Dual:
 
         delta . x > max r . eps: whatever eps is, it falls short of some constraint in x.
         """
-        return self.delta @ point.x > point.support * (1 + TOLERANCE)
+        return bool(self.delta @ point.x > point.support * (1 + TOLERANCE))
 
     def is_opposed(self, point: Point) -> bool:
         """Return whether x proves that delta asks for weights far longer than delta itself.
@@ -197,12 +197,12 @@ class Dual:
             value, rounding = self._value(point)
             fell = self._value(trial)[0] <= value + rounding
             if slope_there <= 0 or (fell and slope_there <= -slope / 2):
-                return t, trial
+                return float(t), trial
             # back to where the slope's tangent is zero or, where there is none, its chord
             curvature = direction @ trial.hessian @ direction
             chord = t * slope_there / (slope_there - slope)
             back = slope_there / curvature if slope_there < t * curvature else chord
-            t = max(t - back, SHORTEST * t)
+            t = float(max(t - back, SHORTEST * t))
         return 0.0, None
 
     def _value(self, point: Point) -> tuple[float, float]:
@@ -267,7 +267,7 @@ def support(lo: float, hi: float, above: float, below: float) -> float:
     A sum that is rounding beside the other counts as zero: a bound may be infinite.
     """
     parts = (hi, above, below), (-lo, below, above)
-    return sum(bound * sum_ for bound, sum_, other in parts if sum_ > TOLERANCE * other)
+    return sum((bound * sum_ for bound, sum_, other in parts if sum_ > TOLERANCE * other), 0.0)
 
 
 def _to_numpy(values: Array) -> np.ndarray:

@@ -37,6 +37,11 @@ def explaining_weights(
     gradient = objective.total_gradient()
     if reference is not None:
         gradient = gradient - reference
+    k = objective.head.W.shape[0]
+    if k > 1:
+        # what is common to all classes is the penalty's alone: no row's gradient has it
+        by_class = xp.reshape(gradient, (k, -1))
+        gradient = xp.reshape(by_class - xp.mean(by_class, axis=0, keepdims=True), (-1,))
     x = _solve(_host(objective.gram()), _host(gradient))
     there = xp.asarray(x, dtype=gradient.dtype, device=gradient.device)
     return -objective.row_products(there[:, None])[:, 0]

@@ -1,0 +1,143 @@
+"""The re-linearised path, against constrained training by SciPy and against what it promises."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
+
+import softunlearn as su
+from softunlearn.curvature import Cholesky
+from softunlearn.exceptions import SingularCurvatureError
+from softunlearn.objective import HeadObjective
+from softunlearn.paths import Relinearised
+
+PARITY = "demographic_parity"
+
+
+@pytest.fixture(scope="module")
+def corrections(census, census_model):
+    rows = {"train": census.train, "validation": census.validation, "test": census.test}
+    return {
+        norm: su.correct(census_model, **rows, path=Relinearised(norm, refresh=1))
+        for norm in ("curvature", "weights")
+    }
+
+
+@pytest.mark.parametrize("norm", ["curvature", "weights"])
+def test_points_are_where_they_were_aimed_at(norm, corrections):
+    frontier = corrections[norm].frontier
+    start = frontier[0].metric
+    for point in frontier:
+        np.testing.assert_allclose(point.metric, (1 - point.step) * start, atol=0.05 * start)
+        np.testing.assert_allclose(point.predicted, point.metric, atol=0.05 * start)
+
+
+def test_points_are_those_of_training_under_a_constraint(census, census_model, monkeypatch):
+    """SciPy minimises the training loss subject to the validation gap that the point has."""
+    import softunlearn.paths.relinearised as module
+
+    # without the constraint on the validation loss the path is that of constrained training
+    monkeypatch.setitem(module.UTILITY_LENGTH, "curvature", 0.0)
+    c = su.correct(
+        census_model,
+        train=census.train,
+        validation=census.validation,
+        path=Relinearised(points=40, refresh=1),
+    )
+    objective, goal = c.session.scores.objective, c.session.start.goal
+    (target,) = goal.targets
+
+    def at(theta):
+        return objective.head.with_theta(theta)
+
+    for point in (c.frontier[10], c.frontier[25]):
+        constraint = {
+            "type": "eq",
+            "fun": lambda theta, level=point.metric: target.value(at(theta)) - level,
+            "jac": lambda theta: target.gradient(at(theta)),
+        }
+        best = minimize(
+            lambda theta: objective.at(at(theta)).loss_sum(),
+            objective.head.theta,
+            jac=lambda theta: objective.at(at(theta)).total_gradient(),
+            constraints=[constraint],
+            method="SLSQP",
+            options={"ftol": 1e-12, "maxiter": 500},
+        )
+        loss = objective.loss_sum()
+        reached = objective.at(point.head).loss_sum()
+        assert best.success
+        # 1 % of what the constraint costs
+        np.testing.assert_allclose(reached - loss, best.fun - loss, rtol=0.01)
+
+
+@pytest.mark.parametrize("norm", ["curvature", "weights"])
+def test_the_weights_are_those_of_the_whole_way(norm, corrections, census, census_model):
+    """A refit by scikit-learn under them ends at the point, wherever all weights are positive."""
+    c = corrections[norm]
+    index = max(
+        i for i in range(len(c.frontier)) if (1 + np.asarray(c.frontier[i].weigh())).min() > 0
+    )
+    assert index > 2
+    at = c.at(index)
+    again = LogisticRegression(C=census_model.C, tol=1e-10, solver="newton-cholesky")
+    again.fit(census.train.X, census.train.y, sample_weight=1 + at.weights)
+    np.testing.assert_allclose(again.coef_, at.model.coef_, rtol=1e-3, atol=1e-4)
+
+
+def test_sharing_a_curvature_changes_little(census, census_model, monkeypatch):
+    import softunlearn.paths.relinearised as module
+
+    monkeypatch.setitem(module.UTILITY_LENGTH, "curvature", 0.0)
+    rows = {"train": census.train, "validation": census.validation}
+    risen = []
+    for refresh in (1, 5):
+        c = su.correct(census_model, **rows, path=Relinearised(refresh=refresh))
+        objective, (*_, end) = c.session.scores.objective, c.frontier
+        assert end.metric < 0.05 * c.frontier[0].metric
+        risen.append(objective.at(end.head).loss_sum() - objective.loss_sum())
+    np.testing.assert_allclose(*risen, rtol=0.1)
+
+
+def test_no_point_is_surpassed_by_another(corrections):
+    for c in corrections.values():
+        points = list(c.frontier)[1:]
+        assert not any(p.surpassed_by(other) for p in points for other in points)
+
+
+def test_the_path_ends_where_the_curvature_cannot_be_factored(census, census_model):
+    class Fragile:
+        """A solver that works once."""
+
+        times = 0
+
+        def factor(self, objective: HeadObjective):
+            Fragile.times += 1
+            if Fragile.times > 1:
+                raise SingularCurvatureError("no more")
+            return Cholesky().factor(objective)
+
+    c = su.correct(
+        census_model, train=census.train, validation=census.validation, curvature=Fragile()
+    )
+    assert 1 < len(c.frontier) <= Relinearised().refresh + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"norm": "length"}, '`norm` must be "curvature" or "weights"'),
+        ({"points": 0}, "`points` must be at least 1"),
+        ({"refresh": 0}, "`refresh` must be at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Relinearised(**options)
+
+
+@pytest.mark.parametrize("options", [{"scheme": "hard"}, {"algorithm": "ntk"}])
+def test_what_cannot_take_it_is_refused(options, census, census_model):
+    rows = {"train": census.train, "validation": census.validation}
+    with pytest.raises(ValueError, match="relinearised `path` takes algorithm='influence'"):
+        su.correct(census_model, **rows, path="relinearised", **options)

@@ -1,0 +1,119 @@
+"""Intervals against resampling, closed forms of statistics, and what they promise: coverage."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from softunlearn import intervals
+from softunlearn.intervals import Interval
+
+
+def test_a_mean_is_within_its_standard_error(rng):
+    q = rng.exponential(size=400)
+    found = intervals.mean(q)
+    expected = stats.norm.interval(0.95, loc=q.mean(), scale=stats.sem(q))
+    np.testing.assert_allclose((found.low, found.high), expected)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 20), (7, 20), (20, 20), (850, 1000)])
+def test_a_proportion_has_wilsons_interval(successes, n):
+    found = intervals.proportion(successes, n)
+    expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    np.testing.assert_allclose((found.low, found.high), (expected.low, expected.high), atol=1e-12)
+
+
+def test_the_change_of_a_mean_has_the_bootstraps_variance(rng):
+    before = rng.normal(size=300)
+    after = before + rng.normal(0.1, 0.3, size=300)
+    found = intervals.mean_change(before, after)
+    d = after - before
+    resampled = d[rng.integers(300, size=(20_000, 300))].mean(axis=1)
+    np.testing.assert_allclose(found.high - found.low, 2 * 1.96 * resampled.std(), rtol=0.03)
+    # paired: far narrower than two intervals of means
+    alone = intervals.mean(before)
+    assert found.high - found.low < 0.5 * (alone.high - alone.low)
+
+
+def test_labels_that_none_changed_leave_the_change_uncertain():
+    same = np.ones(50)
+    found = intervals.mean_change(same, same, labels=True)
+    assert found.low < 0 < found.high
+    assert not found.clear
+    exact = intervals.mean_change(same, same)
+    assert exact.low == exact.high == 0.0
+
+
+def groups_of(rng, sizes, rates, labels=True):
+    g = np.repeat(np.arange(len(sizes)), sizes)
+    p = np.asarray(rates)[g]
+    q = (rng.random(len(g)) < p).astype(float) if labels else p + rng.normal(0, 0.3, len(g))
+    return q, g, np.ones(len(g), dtype=bool)
+
+
+def test_a_gap_of_two_groups_has_the_interval_of_a_difference_of_means(rng):
+    q, g, where = groups_of(rng, (300, 500), (0.2, 0.5), labels=False)
+    found = intervals.cells([(q, where)], g)
+    d = q[g == 1].mean() - q[g == 0].mean()
+    half = stats.norm.ppf(0.975) * math.hypot(stats.sem(q[g == 0]), stats.sem(q[g == 1]))
+    np.testing.assert_allclose((found.low, found.high), (d - half, d + half))
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 6])
+def test_where_groups_are_equal_the_gap_reaches_zero_about_19_times_in_20(n_groups, rng):
+    reached = 0
+    for _ in range(400):
+        q, g, where = groups_of(rng, [80] * n_groups, [0.4] * n_groups, labels=False)
+        reached += 0.0 in intervals.cells([(q, where)], g)
+    # 400 draws of 0.95: a standard deviation is 0.011
+    assert 0.915 <= reached / 400 <= 0.985
+
+
+@pytest.mark.parametrize("rates", [(0.2, 0.3, 0.5), (0.4, 0.4, 0.4)])
+def test_a_gap_of_several_groups_is_covered(rates, rng):
+    true, hit = max(rates) - min(rates), 0
+    for _ in range(300):
+        q, g, where = groups_of(rng, (100, 150, 60), rates)
+        hit += true in intervals.cells([(q, where)], g, labels=True)
+    assert hit / 300 >= 0.92
+
+
+def test_many_comparisons_are_held_together(rng):
+    """Of ten comparisons without any difference the largest is no evidence of one."""
+    reached = 0
+    for _ in range(200):
+        q, g, where = groups_of(rng, [60] * 2, [0.0] * 2, labels=False)
+        compared = [(rng.permutation(q), where) for _ in range(10)]
+        reached += 0.0 in intervals.cells(compared, g)
+    assert reached / 200 >= 0.9
+
+
+def test_the_mean_of_pairs_lies_within_the_largest(rng):
+    q, g, where = groups_of(rng, [200] * 4, [0.1, 0.2, 0.3, 0.8])
+    largest = intervals.cells([(q, where)], g, labels=True)
+    mean = intervals.cells([(q, where)], g, labels=True, pairwise=True)
+    assert 0 < mean.low < mean.high < largest.high
+    assert mean.low < largest.low
+
+
+def test_a_group_of_one_row_says_nothing():
+    q, g = np.array([0.1, 0.2, 0.15, 0.9]), np.array([0, 0, 0, 1])
+    found = intervals.cells([(q, np.ones(4, dtype=bool))], g)
+    assert found == Interval(0.0, math.inf)
+
+
+def test_any_figure_has_the_bootstraps_interval(rng):
+    q = rng.normal(size=200)
+    found = intervals.resampled(lambda rows: float(np.median(q[rows])), 200)
+    expected = stats.bootstrap((q,), np.median, method="percentile", rng=rng).confidence_interval
+    np.testing.assert_allclose((found.low, found.high), expected, atol=0.06)
+
+
+def test_an_interval_is_compared_as_a_whole():
+    found = Interval(0.1, 0.2)
+    assert 0.15 in found
+    assert 0.0 not in found
+    assert found > 0.05
+    assert not found > 0.15
+    assert found < 0.3
