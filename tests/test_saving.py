@@ -30,6 +30,18 @@ def test_a_folder_holds_everything_and_is_read_back(correction, census, tmp_path
     assert {p.name for p in (tmp_path / "new" / "out").iterdir()} == FILES | {"model.skops"}
 
 
+def test_influences_on_several_targets_are_a_column_each(census, census_model, tmp_path):
+    metrics = ["demographic_parity", "adaptive_loss"]
+    c = su.correct(census_model, train=census.train, validation=census.validation, metric=metrics)
+    c.save(tmp_path / "out")
+    weights = su.load(tmp_path / "out").weights
+    each = weights[["target_influence_0", "target_influence_1"]]
+    np.testing.assert_array_equal(each, c.influence.targets)
+    np.testing.assert_allclose(
+        weights.target_influence, each.to_numpy() @ (1 / np.array(c.frontier[0].metrics))
+    )
+
+
 def test_an_earlier_folder_is_replaced_and_another_is_not(correction, tmp_path):
     correction.save(tmp_path / "out")
     correction.at(0).save(tmp_path / "out")

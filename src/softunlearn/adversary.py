@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from jaxtyping import Float
-
 from softunlearn.head import LinearHead
-from softunlearn.metrics import LogLoss, Metric, Target
+from softunlearn.metrics import LogLoss, Metric
 from softunlearn.rows import Array, Rows
 
 
@@ -43,14 +41,6 @@ class Adversary:
     def rows_for(self, head: LinearHead) -> Rows:
         """Return the perturbed rows that a head is measured on."""
         return self._once if self.against is not None else self._crafted(head)
-
-    def value(self, head: LinearHead) -> float:
-        """Return the loss at a head."""
-        return Target(self.metric, self.rows_for(head)).value(head)
-
-    def pieces(self, head: LinearHead) -> tuple[Float[Array, "m"], Float[Array, "p m"]]:
-        """Return the loss and its gradient in theta."""
-        return Target(self.metric, self.rows_for(head)).pieces(head)
 
     @cached_property
     def _once(self) -> Rows:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from array_api_compat import to_device
+from array_api_compat import array_namespace, to_device
 from jaxtyping import Float
 
 from softunlearn import intervals
@@ -17,6 +17,7 @@ from softunlearn.head import LinearHead
 from softunlearn.intervals import Change, Interval
 from softunlearn.losses import CrossEntropy, predicted_class
 from softunlearn.metrics import GroupGap, LogLoss, Metric, Target
+from softunlearn.metrics.metric import pieces
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows
 
@@ -32,10 +33,6 @@ class Aim(Protocol):
 
     def rows_for(self, head: LinearHead) -> Rows:
         """Return the rows that a head is measured on: the same for all, or crafted for it."""
-        ...
-
-    def pieces(self, head: LinearHead) -> tuple[Float[Array, "m"], Float[Array, "p m"]]:
-        """Return the smooth functions whose largest is f, and their gradients in theta."""
         ...
 
 
@@ -80,6 +77,14 @@ class Measured:
     def log_loss_change(self, since: "Measured") -> Change:
         """Return the change of the mean log loss since another head, paired by row."""
         return intervals.mean_change(since.loss, self.loss)
+
+
+@dataclass(frozen=True, eq=False)
+class Linearised:
+    """The smooth functions whose largest is an aim: their values, and gradients in theta."""
+
+    values: Float[Array, "m"]
+    gradients: Float[Array, "p m"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +134,36 @@ class Goal:
             right=_host(predicted_class(z) == self.validation.y).astype(float),
             loss=_host(CrossEntropy().value(z, self.validation.y)),
         )
+
+    def linearised(self, head: LinearHead) -> "list[Linearised]":
+        """Return the pieces of every target, of what is held, and of utility, at a head.
+
+        Aims on the validation rows themselves share one pass over them.
+        """
+        aims = (*self.targets, *self.held, self.utility)
+        each = [aim.rows_for(head) for aim in aims]
+        z: dict[int, Array] = {}
+        for rows in each:
+            if id(rows.X) not in z:
+                z[id(rows.X)] = HeadObjective(head, rows).logits()
+        found = [
+            pieces(aim.metric, z[id(rows.X)], rows.y, rows.g)
+            for aim, rows in zip(aims, each, strict=True)
+        ]
+        gradients: dict[int, Array] = {}
+        for key in z:
+            own = [i for i, rows in enumerate(each) if id(rows.X) == key]
+            parts = [found[i].parts for i in own]
+            xp = array_namespace(parts[0])
+            pulled = HeadObjective(head, each[own[0]]).pullback(xp.concat(parts, axis=2))
+            start = 0
+            for i, part in zip(own, parts, strict=True):
+                gradients[i] = pulled[:, start : start + part.shape[2]]
+                start += part.shape[2]
+        return [
+            Linearised(one.values, gradients[i] if one.mix is None else gradients[i] @ one.mix)
+            for i, one in enumerate(found)
+        ]
 
     def metric(self, metrics: tuple[float, ...]) -> float:
         """Return one figure for all targets: the only one's value, or the largest part left.

@@ -212,26 +212,25 @@ class HeadObjective:
         k, width = self.head.W.shape[0], self.head.width
         if k == 1 and bool(xp.all(c >= 0)):
             # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
-            edge = xp.ones_like(phi[:, :1]) if self.head.b is not None else phi[:, :0]
-            A = xp.sqrt(c[:, :, 0]) * xp.concat([phi, edge], axis=1)
-            return A.T @ A
+            A = xp.sqrt(c[:, :, 0]) * phi
+            gram = A.T @ A
+            return gram if self.head.b is None else self._bordered(gram, phi.T @ c[:, :, 0], c)
         blocks: dict[tuple[int, int], Array] = {}
         for a in range(k):
             for b in range(a, k):
-                scaled = phi * c[:, a, b][:, None]
-                block = phi.T @ scaled
+                own = c[:, a, b][:, None]
+                block = phi.T @ (phi * own)
                 if self.head.b is not None:
-                    edge = xp.sum(scaled, axis=0)
-                    corner = xp.reshape(xp.sum(c[:, a, b]), (1, 1))
-                    block = xp.concat(
-                        [
-                            xp.concat([block, edge[:, None]], axis=1),
-                            xp.concat([edge[None, :], corner], axis=1),
-                        ],
-                        axis=0,
-                    )
+                    block = self._bordered(block, phi.T @ own, own)
                 blocks[a, b] = blocks[b, a] = block  # each is symmetric by itself
         if k == 1:
             return blocks[0, 0]
         rows = [xp.concat([blocks[a, b] for b in range(k)], axis=1) for a in range(k)]
         return xp.reshape(xp.concat(rows, axis=0), (k * width, k * width))
+
+    def _bordered(self, gram: Array, edge: Array, c: Array) -> Array:
+        """Return a Gram matrix with the intercept's row and column, of a feature that is 1."""
+        xp = array_namespace(gram)
+        top = xp.concat([gram, edge], axis=1)
+        bottom = xp.concat([edge.T, xp.reshape(xp.sum(c), (1, 1))], axis=1)
+        return xp.concat([top, bottom], axis=0)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import skops.io
+from array_api_compat import to_device
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from softunlearn.exceptions import FileError
@@ -53,7 +54,9 @@ class Saved:
         The corrected model; None where step 1 alone was saved, or for a torch model whose
         `module` was not given.
     weights : DataFrame
-        One row for each training row: eps, its influences and leverage.
+        One row for each training row: eps, its influences and leverage. Of several targets
+        "target_influence" is the sum, each in parts of its value, and "target_influence_0",
+        "target_influence_1", ... are those of each, in its own unit.
     metrics : dict
         The figures, as `metrics.json` holds them.
     """
@@ -173,15 +176,22 @@ def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:
 def weights_table(correction: "Correction") -> pd.DataFrame:
     """Return one row for each training row: its weight change and what it is based on."""
     influence = correction.influence
+    each = _host(influence.targets)
+    several = each.shape[1] > 1
     return pd.DataFrame(
         {
             "row": np.arange(len(correction.weights)),
             "eps": correction.weights,
-            "target_influence": np.asarray(influence.target),
-            "utility_influence": np.asarray(influence.utility),
-            "leverage": np.asarray(influence.leverage),
+            "target_influence": _host(influence.target),
+            **{f"target_influence_{j}": each[:, j] for j in range(each.shape[1]) if several},
+            "utility_influence": _host(influence.utility),
+            "leverage": _host(influence.leverage),
         }
     )
+
+
+def _host(x: Any) -> np.ndarray:
+    return np.asarray(to_device(x, "cpu"))
 
 
 def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:

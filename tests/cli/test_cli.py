@@ -56,12 +56,13 @@ def arguments(folder, command="correct", **changes):
         "sensitive": "sex",
         "out": folder / "out",
     } | changes
-    return [command] + [
-        text
+    given = [
+        (key, each)
         for key, value in options.items()
-        if value is not None
-        for text in (f"--{key}", str(value))
+        for each in (value if isinstance(value, list) else [value])
+        if each is not None
     ]
+    return [command, *(text for key, value in given for text in (f"--{key}", str(value)))]
 
 
 @pytest.fixture
@@ -116,6 +117,7 @@ def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
     assert su.load(folder / "out").model is None
 
 
+@pytest.mark.slow
 def test_options_reach_the_library(folder, run):
     code, out, _ = run(
         *arguments(
@@ -139,6 +141,93 @@ def test_options_reach_the_library(folder, run):
     code, out, _ = run(*arguments(folder, **{"only-above": 0.9}), "--json")
     assert code == 0
     assert json.loads(out)["status"] == "NOTHING_TO_CORRECT"
+
+
+@pytest.mark.slow
+def test_what_is_printed_is_the_change_with_its_interval(folder, run):
+    code, out, _ = run(*arguments(folder, test=folder / "test.csv"))
+    assert code == 0
+    accuracy = su.load(folder / "out").metrics["figures"]["test"]["accuracy"]
+    assert f"{accuracy['change']:+.4f} ({accuracy['low']:+.4f} to {accuracy['high']:+.4f})" in out
+    assert "400 test rows" in out
+    _, out, _ = run(*arguments(folder, **{"only-above": 0.9}))
+    metrics = su.load(folder / "out").metrics["figures"]["validation"]
+    low, high = metrics["intervals"]["accuracy"]["before"]
+    assert f"{metrics['accuracy']['before']:.4f}" in out
+    assert f"{low:.4f} to {high:.4f}" in out
+    assert "400 validation rows" in out
+
+
+@pytest.mark.slow
+def test_a_point_of_the_frontier_is_taken_by_its_number(folder, run):
+    _, out, _ = run(*arguments(folder, select="none"), "--json")
+    points = json.loads(out)["frontier"]
+    _, out, _ = run(*arguments(folder, "audit", out=None))
+    for point in points:
+        assert f"{point['metric']:.4f}" in out
+        assert f"({point['accuracy_change']['low']:+.4f}" in out or point["index"] == 0
+    for i in (0, 3, len(points) - 1):
+        code, out, _ = run(*arguments(folder, point=i), "--json")
+        assert code == 0
+        chosen = json.loads(out)["frontier"][i]
+        assert chosen["chosen"]
+        assert chosen["metric"] == points[i]["metric"]
+
+
+def test_several_columns_and_metrics_reach_the_library(folder, run):
+    changes = {
+        "sensitive": ["sex", "region"],
+        "by": "sex",
+        "metric": ["demographic_parity", "adaptive_loss"],
+        "hold": ["equal_opportunity"],
+        "select": "full",
+    }
+    code, out, err = run(*arguments(folder, **changes), "--json")
+    assert code == 0, err
+    summary = json.loads(out)
+    assert [one["title"] for one in summary["targets"]] == [
+        "Demographic parity gap by sex",
+        "Adaptive adversarial loss",
+    ]
+    assert summary["settings"]["held"] == ["Equal opportunity gap"]
+    assert summary["data"]["sensitive_columns"] == ["sex", "region"]
+    assert len(summary["data"]["groups"]) == 8
+    table = pd.read_csv(folder / "validation.csv")
+    p = su.saving.read_model(folder / "model.skops").predict_proba(table)[:, 1]
+    means = pd.Series(p).groupby(table.sex).mean()
+    np.testing.assert_allclose(
+        summary["targets"][0]["validation"]["before"], means.max() - means.min()
+    )
+    weights = pd.read_parquet(folder / "out" / "weights.parquet")
+    assert {"target_influence_0", "target_influence_1"} <= set(weights)
+
+
+def test_one_column_needs_no_by(folder, run):
+    code, out, _ = run(*arguments(folder, by="sex"), "--json")
+    assert code == 0
+    assert json.loads(out)["metric"]["name"] == "demographic_parity"
+
+
+def test_the_path_is_chosen_by_name(folder, run):
+    for path, name in (("straight", "Straight"), ("relinearised", "Relinearised")):
+        _, out, _ = run(*arguments(folder, "audit", path=path, out=None), "--json")
+        assert json.loads(out)["settings"]["path"]["name"] == name
+
+
+@pytest.mark.slow
+def test_noise_is_corrected_only_where_one_insists(folder, run, rng):
+    for name in ("train", "validation"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table.assign(coin=rng.integers(2, size=len(table))).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    code, out, _ = run(*arguments(folder, sensitive="coin", select="full"), "--json")
+    assert (code, json.loads(out)["status"]) == (0, "NOTHING_TO_CORRECT")
+    code, out, _ = run(*arguments(folder, sensitive="coin", select="full"), "--insist", "--json")
+    assert (code, json.loads(out)["status"]) == (0, "CORRECTED")
+    code, out, err = run(*arguments(folder, sensitive="coin", point=3))
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--point must be 0, the original model, which is all there is" in err
 
 
 def test_parquet_and_models_trained_on_arrays_are_read(folder, run, rng):
@@ -281,6 +370,40 @@ BAD_INPUTS = {
     "unknown metric": (lambda folder: {"metric": "karma"}, "`metric` must be one of .*'karma'"),
     "unknown scheme": (lambda folder: {"scheme": "medium"}, "`scheme` must be one of"),
     "unknown algorithm": (lambda folder: {"algorithm": "magic"}, "`algorithm` must be one of"),
+    "two ways to choose": (
+        lambda folder: {"select": "full", "point": 3},
+        "Give one of --select, --point",
+    ),
+    "point beyond the frontier": (
+        lambda folder: {"point": 999},
+        r"--point must be from 0 to \d+, .* got 999",
+    ),
+    "point below zero": (lambda folder: {"point": -1}, "--point must be from 0 to"),
+    "point that is no number": (lambda folder: {"point": "best"}, "--point.*integer"),
+    "unknown path": (lambda folder: {"path": "winding"}, "`path` must be one of .*'winding'"),
+    "path that does not fit": (
+        lambda folder: {"path": "relinearised", "scheme": "hard"},
+        "relinearised `path` takes",
+    ),
+    "unknown metric to hold": (lambda folder: {"hold": "karma"}, "`hold` must be one of"),
+    "one of two metrics unknown": (
+        lambda folder: {"metric": ["demographic_parity", "karma"]},
+        "`metric` must be one of",
+    ),
+    "column that is not sensitive": (
+        lambda folder: {"sensitive": ["sex", "region"], "by": "age"},
+        r"--by must be one of the --sensitive columns \(sex, region\), got age",
+    ),
+    "column for what is no gap": (
+        lambda folder: {"metric": "adaptive_loss", "by": "sex"},
+        "--by is for gaps between groups; adaptive_loss is none",
+    ),
+    "second group column missing": (
+        lambda folder: {"sensitive": ["sex", "tribe"]},
+        "no column 'tribe'",
+    ),
+    "model not named": (lambda folder: {"model": None}, "--model"),
+    "unknown option": (lambda folder: {"karma": 1}, "--karma"),
     "unknown choice": (lambda folder: {"select": "best"}, "`select` must be one of"),
     "unknown positive class": (lambda folder: {"positive": "rich"}, "--positive must be one of"),
     "output below a file": (
@@ -338,6 +461,21 @@ def test_data_sets_are_listed_and_found(run, monkeypatch, tmp_path):
         assert len(err.splitlines()) == 1
 
 
+def test_no_arguments_show_the_help(run):
+    _, out, err = run()
+    assert "Usage" in out + err
+    assert "error" not in out + err
+
+
+@pytest.mark.parametrize("command", ["correct", "audit", "demo"])
+def test_help_names_what_can_be_asked_for(command, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, out, _ = run(command, "--help")
+    for option in ("--sensitive", "--by", "--metric", "--hold", "--path", "--insist"):
+        assert option in out
+    assert ("--point" in out) == (command != "audit")
+
+
 def test_help_is_there_for_every_command(run):
     for words in ([], ["correct"], ["audit"], ["demo"], ["datasets"], ["datasets", "fetch"]):
         code, out, _ = run(*words, "--help")
@@ -362,3 +500,18 @@ def test_the_demo_runs_anywhere(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "CORRECTED" in done.stdout
     assert {path.name for path in (tmp_path / "softunlearn-demo").iterdir()} == FILES
+
+
+@pytest.mark.slow
+def test_the_demo_takes_columns_metrics_and_a_point(run, tmp_path):
+    words = ["--sensitive", "sex", "--sensitive", "region", "--metric", "adaptive_loss"]
+    words += ["--hold", "demographic_parity", "--point", "2", "--out", str(tmp_path / "out")]
+    code, _, err = run("demo", "--data", "census", *words)
+    assert code == 0, err
+    metrics = su.load(tmp_path / "out").metrics
+    assert metrics["frontier"][2]["chosen"]
+    assert metrics["targets"][0]["name"] == "adaptive_loss"
+    assert metrics["settings"]["held"] == ["Demographic parity gap"]
+    code, _, err = run("demo", "--data", "census", "--sensitive", "tribe")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "no column 'tribe'" in err

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 
 import softunlearn as su
+from softunlearn.metrics import DemographicParity
 from tests.report.cases import HOSTILE, correction, fit, make, parts
 
 
@@ -58,6 +60,43 @@ def own_metric():
 
 
 @pytest.fixture(scope="session")
+def several():
+    """Two targets and one that is held, on two sensitive columns of which some cells are rare."""
+    X, y, g = make(n=1200)
+    rng = np.random.default_rng(5)
+    age = rng.choice(["old", "young", "rare"], size=len(g), p=[0.49, 0.49, 0.02])
+    X[:, 2] += 0.7 * (age == "old")
+    y = (X @ [1.0, 0.8, 0.6] - 1 + rng.logistic(size=len(y)) > 0).astype(int)
+    columns = pd.DataFrame({"sex": g, "age": age})
+    names, slices = (
+        ("train", "validation", "test"),
+        (slice(600), slice(600, 900), slice(900, 1200)),
+    )
+    rows = {name: (X[s], y[s], columns.iloc[s]) for name, s in zip(names, slices, strict=True)}
+    metrics = [DemographicParity(by="sex"), "adaptive_loss"]
+    held = [DemographicParity(by="age")]
+    return correction(rows, metric=metrics, hold=held, insist=True, select="full")
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """A gap that cannot be told from zero."""
+    X, y, _ = make(seed=3)
+    return correction(parts(X, y, np.random.default_rng(0).choice(["a", "b"], size=len(y))))
+
+
+@pytest.fixture(scope="session")
+def lonely():
+    """One training row alone has a value in the last feature."""
+    X, y, g = make(d=4)
+    X[:, 3] = 0.0
+    X[7, 3] = 4.0
+    rows = parts(X, y, g)
+    model = LogisticRegression(C=2.0, tol=1e-8, max_iter=1000).fit(*rows["train"][:2])
+    return correction(rows, model=model, select="full")
+
+
+@pytest.fixture(scope="session")
 def hostile():
     """Names and values that would break a page, a figure or a table if they could."""
     X, y, g = make()
@@ -90,6 +129,9 @@ KINDS = [
     "hard",
     "groupless_test",
     "own_metric",
+    "several",
+    "noise",
+    "lonely",
     "hostile",
 ]
 

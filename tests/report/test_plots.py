@@ -1,3 +1,4 @@
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -15,13 +16,31 @@ def _named(svg):
     return svg.replace("<svg ", '<svg xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)
 
 
-def point(i, metric, accuracy, chosen=False):
-    return {"index": i, "metric": metric, "accuracy": accuracy, "chosen": chosen}
+def point(i, metric, accuracy, chosen=False, low=-0.02, high=0.01):
+    change = {"value": accuracy - 0.8, "low": low, "high": high}
+    found = {"index": i, "metric": metric, "accuracy": accuracy, "chosen": chosen}
+    return found | {"accuracy_change": change}
+
+
+def group(name, rows=5, rate=(0.1, 0.2), accuracy=(0.7, 0.8)):
+    """A group whose every interval is 0.05 wide on both sides."""
+    pairs = {"positive_rate": rate, "accuracy": accuracy}
+    return {
+        "name": name,
+        "rows": rows,
+        **{key: {"before": was, "after": now} for key, (was, now) in pairs.items()},
+        "intervals": {
+            key: {"before": [was - 0.05, was + 0.05], "after": [now - 0.05, now + 0.05]}
+            for key, (was, now) in pairs.items()
+            if was is not None
+        },
+    }
 
 
 def test_frontier_says_original_and_chosen_in_words():
     svg = plots.frontier([point(0, 0.2, 0.8), point(1, 0.1, 0.79, chosen=True)], "Gap")
-    assert "Original: 0.2000 at accuracy 0.8000. Chosen: 0.1000 at accuracy 0.7900." in svg
+    assert "Original: 0.2000 at accuracy 0.8000. Chosen: 0.1000 at accuracy 0.7900 " in svg
+    assert "(0.7800 to 0.8100)." in svg  # the original's 0.8 and the ends of the change
     assert {"original", "chosen"} <= set(texts(svg))
 
 
@@ -29,6 +48,11 @@ def test_frontier_whose_original_is_kept_marks_one_point():
     svg = plots.frontier([point(0, 0.2, 0.8, chosen=True), point(1, 0.1, 0.79)], "Gap")
     assert "original, kept" in texts(svg)
     assert "chosen" not in texts(svg)
+
+
+def test_a_point_without_an_interval_has_no_bar():
+    points = [point(0, 0.2, 0.8), point(1, 0.1, 0.79, chosen=True, low=None, high=None)]
+    assert "accuracy 0.7900." in plots.frontier(points, "Gap")
 
 
 def test_colours_are_the_pages_own():
@@ -86,19 +110,33 @@ def test_colours_say_more_and_less_and_end_at_the_limit():
 
 
 def test_groups_drawn_are_the_largest():
-    groups = [
-        {"name": f"group {i}", "rows": i + 1, "positive_rate": {"before": 0.1, "after": 0.2}}
-        for i in range(30)
-    ]
+    groups = [group(f"group {i}", rows=i + 1) for i in range(30)]
     names = [text for text in texts(plots.group_rates(groups)) if text.startswith("group")]
     assert names == [f"group {i}" for i in range(10, 30)]
 
 
 def test_names_are_escaped_and_never_read_as_formulas():
-    groups = [
-        {"name": name, "rows": 5, "positive_rate": {"before": 0.1, "after": 0.1}}
-        for name in ("<script>", "$\\frac{", "\u6f22\u5b57")
-    ]
+    names = ("<script>", "$\\frac{", "\u6f22\u5b57")
+    groups = [group(name, rate=(0.1, 0.1)) for name in names]
     svg = plots.group_rates(groups)
     assert "<script>" not in svg
     assert {"<script>", "$\\frac{", "\u6f22\u5b57"} <= set(texts(svg))
+
+
+def test_groups_have_a_bar_before_and_one_after():
+    svg = plots.group_rates([group("a"), group("b")])
+    bars = re.findall(r'<path d="M [0-9.]+ [0-9.]+ L [0-9.]+ [0-9.]+ " clip-path', _flat(svg))
+    horizontal = [bar for bar in bars if len(set(re.findall(r" ([0-9.]+) L .* \1 ", bar))) == 1]
+    assert len(horizontal) == 4
+    unchanged = plots.group_rates([group("a", rate=(0.1, 0.1)), group("b", rate=(0.2, 0.2))])
+    assert "before and after" in texts(unchanged)
+
+
+def test_groups_without_a_positive_class_are_drawn_by_accuracy():
+    svg = plots.group_rates([group("a", rate=(None, None)), group("b", rate=(None, None))])
+    assert "Accuracy" in texts(svg)
+    assert "a: 0.7000 before, 0.8000 after" in svg
+
+
+def _flat(svg):
+    return " ".join(svg.split())

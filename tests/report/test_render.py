@@ -71,7 +71,7 @@ def test_every_section_is_there(page):
     headings = page.all("h2")
     assert [tag["id"] for tag in headings] == [
         "verdict", "frontier", "influence", "weights", "rows",
-        "groups", "figures", "conditions", "computation",
+        "groups", "robustness", "figures", "conditions", "computation",
     ]  # fmt: skip
 
 
@@ -85,7 +85,8 @@ def test_numbers_on_the_page_are_those_of_the_correction(corrected):
         assert f"{figures.gaps[gap].labels:.4f}" in text
         assert f"{figures.adversarial_loss:.4f}" in text
         for group in figures.groups:
-            assert f"{group.positive_rate:.4f}" in text
+            rate = group.intervals["positive_rate"]
+            assert f"{group.positive_rate:.4f} {rate.low:.3f} to {rate.high:.3f}" in text
     assert corrected.message in text
     assert "CORRECTED" in text
     a, u = corrected.influence.target, corrected.influence.utility
@@ -123,7 +124,8 @@ def test_two_renders_are_the_same_whatever_matplotlib_is_set_to(corrected):
 def test_unchanged_model_has_no_frontier_and_no_weights_drawn(unchanged):
     page = Page(html_of(unchanged))
     assert "The model is unchanged" in page.text
-    assert "No correction was tried" in page.text
+    assert "no correction was tried" in page.text
+    assert "before after" not in page.text
     assert "keep the weight they had" in page.text
     assert "There were no test rows" in page.text
 
@@ -134,10 +136,14 @@ def test_rows_without_groups_are_said_to_have_none(without_groups):
     assert "parity" not in page.text
 
 
-def test_classes_without_a_positive_one_have_no_gaps(multiclass):
+def test_classes_without_a_positive_one_are_compared_by_accuracy(multiclass):
     text = Page(html_of(multiclass)).text
     assert "3 classes" in text
-    assert "none of the classes was named the positive one" in text
+    assert "None of the classes was named the positive one" in text
+    assert "Predicted positive" not in text
+    for group in multiclass.after.test.groups:
+        low, high = group.intervals["accuracy"].low, group.intervals["accuracy"].high
+        assert f"{group.accuracy:.4f} {low:.3f} to {high:.3f}" in text
 
 
 def test_metric_that_test_rows_cannot_show_is_shown_on_validation_rows(groupless_test):
@@ -192,3 +198,69 @@ def test_table_of_all_figures_has_each_split_under_its_own_heading(corrected):
     before, after = corrected.before.test, corrected.after.test
     row = f"Accuracy {before.accuracy:.4f} {after.accuracy:.4f}"
     assert text.index("test, 60 rows") < text.index("train, 120 rows") < text.index(row)
+
+
+def signed(x):
+    return f"{x:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def test_every_change_has_its_interval(corrected):
+    text = Page(html_of(corrected)).text
+    for path in ("accuracy", "gaps.demographic_parity.labels", "robustness.l2_ball.adaptive.loss"):
+        change = corrected.change.test[path]
+        assert f"{signed(change.value)} {signed(change.low)} to {signed(change.high)}" in text
+    for point in list(corrected.frontier)[1:]:
+        change = point.accuracy_change
+        assert f"{signed(change.low)} to {signed(change.high)}" in text
+
+
+def test_protocols_and_attacks_are_told_apart(corrected):
+    text = Page(html_of(corrected)).text
+    assert "Boundary attack, transfer: accuracy" in text
+    assert "Boundary attack, adaptive: loss" in text
+    assert "Boundary attack, adaptive: accuracy" not in text
+    assert "flips every prediction of any model: only its loss means anything" in text
+    radius = corrected.session.evaluator.attacks["linf_ball"].epsilon
+    assert f"limit {radius:.4g}" in text
+
+
+def test_colour_is_for_what_is_certain(corrected):
+    """In the table of all figures, by the correction's own intervals."""
+    html = html_of(corrected)
+    for path, line in (("accuracy", "Accuracy"), ("log_loss", "Log loss, mean")):
+        row = html[html.index(f'<th scope="row">{line}</th>') :].split("</tr>")[0]
+        change = corrected.change.test[path]
+        shown = re.findall(r'<td class="(better|worse|uncertain|same)">', row)[0]
+        assert (shown in ("better", "worse")) == change.clear
+
+
+def test_several_targets_have_a_column_each(several):
+    page = Page(html_of(several))
+    assert "Largest part left" in page.text
+    assert "Demographic parity gap by age, held" in page.text
+    for point in several.frontier:
+        assert " ".join(f"{x:.4f}" for x in (*point.metrics, point.metric)) in page.text
+    assert "Held Demographic parity gap by age" in page.text
+    assert "Path Relinearised (" in page.text
+
+
+def test_pooled_combinations_are_on_the_page(several):
+    pooled = several.session.coding.pooled
+    assert f"pooled as (others) : {', '.join(pooled)}." in Page(html_of(several)).text
+
+
+def test_rows_of_high_leverage_are_named(lonely, corrected):
+    text = Page(html_of(lonely)).text
+    assert (
+        f"1 training row has a leverage above 0.5: row 7 ({lonely.influence.leverage[7]:.2f})"
+        in text
+    )
+    assert "No training row has a leverage above 0.5" in Page(html_of(corrected)).text
+
+
+def test_a_page_of_noise_says_why_nothing_was_done(noise):
+    text = Page(html_of(noise)).text
+    assert "Nothing to correct: the model is unchanged" in text
+    assert "There was nothing to correct, so no correction was tried" in text
+    gap = noise.before.test.intervals["gaps.demographic_parity.probabilities"]
+    assert f"{gap.low:.4f} to {gap.high:.4f}" in text

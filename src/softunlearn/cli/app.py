@@ -15,14 +15,18 @@ from rich.table import Table
 from softunlearn import datasets
 from softunlearn.aims import METRICS
 from softunlearn.cli import screen
+from softunlearn.cli.asked import DEFAULT_METRIC, DEFAULT_SELECT, Asked, at_point, rule_of
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.exceptions import SoftUnlearnError, Status
-from softunlearn.select import Select
+from softunlearn.paths import PATHS
+from softunlearn.select import RULES
 from softunlearn.unlearning import ALGORITHMS
 from softunlearn.weights import SCHEMES
 
-BAD_INPUT, NOT_TO_BE_HAD = 2, 3
+BAD_INPUT, NOT_TO_BE_HAD, STOPPED = 2, 3, 1
+
+_UsageError: Any = typer.BadParameter.__base__  # typer gives it no name of its own
 
 app = typer.Typer(
     name="softunlearn",
@@ -46,9 +50,53 @@ ValidationFile = Annotated[
 TestFile = Annotated[Path | None, typer.Option("--test", help="Rows that are only reported on.")]
 Label = Annotated[str, typer.Option("--label", help="The column that holds the labels.")]
 Sensitive = Annotated[
-    str | None, typer.Option("--sensitive", help="The column that holds the groups.")
+    list[str] | None,
+    typer.Option(
+        "--sensitive",
+        help="A column that holds groups; repeatable: then every combination is a group.",
+    ),
 ]
-Metric = Annotated[str, typer.Option("--metric", help="What to bring down: " + ", ".join(METRICS))]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="Of several --sensitive columns the one whose groups --metric compares; "
+        "--hold compares the combinations.",
+    ),
+]
+Metric = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metric",
+        help=f"What to bring down: {', '.join(METRICS)}; repeatable: then all fall together. "
+        f"Default: {DEFAULT_METRIC}.",
+    ),
+]
+Hold = Annotated[
+    list[str] | None,
+    typer.Option("--hold", help="What must not rise meanwhile: the same names; repeatable."),
+]
+PathName = Annotated[
+    str | None,
+    typer.Option(
+        "--path",
+        help=f"How the full correction is approached: {', '.join(PATHS)}. Default: the first "
+        "where algorithm and scheme allow it.",
+    ),
+]
+Insist = Annotated[
+    bool,
+    typer.Option("--insist", help="Correct a metric even where its 95 % interval contains zero."),
+]
+PointNumber = Annotated[
+    int | None,
+    typer.Option(
+        "--point",
+        metavar="I",
+        help="Instead of --select: the point of the frontier with this number, 0 for the "
+        "original model; audit and the report list them.",
+    ),
+]
 Positive = Annotated[
     str | None,
     typer.Option("--positive", help="The positive class's label. Default: the second of two."),
@@ -69,15 +117,22 @@ def correct_command(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
     test: TestFile = None,
     sensitive: Sensitive = None,
-    metric: Metric = "demographic_parity",
+    by: By = None,
+    metric: Metric = None,
+    hold: Hold = None,
     positive: Positive = None,
     algorithm: Annotated[
         str, typer.Option(help="How the model is corrected: " + ", ".join(ALGORITHMS))
     ] = "influence",
     scheme: Annotated[str, typer.Option(help="Weights: " + ", ".join(SCHEMES))] = "soft",
+    path: PathName = None,
     select: Annotated[
-        str, typer.Option(help="Which point of the frontier: no_utility_loss or full.")
-    ] = "no_utility_loss",
+        str | None,
+        typer.Option(
+            help=f"Which point of the frontier: {', '.join(RULES)}. Default: {DEFAULT_SELECT}."
+        ),
+    ] = None,
+    point: PointNumber = None,
     metric_at_most: Annotated[
         float | None, typer.Option(help="Instead of --select: reach this metric at least cost.")
     ] = None,
@@ -87,6 +142,7 @@ def correct_command(
     only_above: Annotated[
         float, typer.Option(help="Correct only where the metric is larger than this.")
     ] = 0.0,
+    insist: Insist = False,
     seed: Annotated[int, typer.Option(help="Of algorithms that draw random numbers.")] = 0,
     trust: Trust = None,
     json: Json = False,
@@ -95,20 +151,22 @@ def correct_command(
     from softunlearn.cli.files import check_writable, read_arguments, save
 
     check_writable(out)
-    rule: Any = _rule(select, metric_at_most, utility_loss_at_most)
+    rule = rule_of(select, metric_at_most, utility_loss_at_most, point)
+    asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
     with screen.progress(quiet=json) as report:
-        given = read_arguments(
-            model, train, validation, test, label, sensitive, metric, positive, trust
-        )
+        given = read_arguments(model, train, validation, test, label, asked, trust)
         correction = correct(
             **given,
             algorithm=algorithm,
             scheme=scheme,
+            path=path,
             select=rule,
             only_above=only_above,
+            insist=insist,
             random_state=seed,
             progress=report,
         )
+        correction = at_point(correction, point)
         report("writing files", 1.0)
         save(correction, out, trusted=trust or ())
     _show(correction, json)
@@ -126,9 +184,13 @@ def audit(
     validation: ValidationFile,
     label: Label,
     sensitive: Sensitive = None,
+    by: By = None,
     test: TestFile = None,
-    metric: Metric = "demographic_parity",
+    metric: Metric = None,
+    hold: Hold = None,
     positive: Positive = None,
+    path: PathName = None,
+    insist: Insist = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for the report and all rows' influence.")
     ] = None,
@@ -140,16 +202,16 @@ def audit(
 
     if out is not None:
         check_writable(out)
+    asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
     with screen.progress(quiet=json) as report:
-        given = read_arguments(
-            model, train, validation, test, label, sensitive, metric, positive, trust
-        )
-        correction = correct(**given, select="none", progress=report)
+        given = read_arguments(model, train, validation, test, label, asked, trust)
+        correction = correct(**given, path=path, insist=insist, select="none", progress=report)
         if out is not None:
             report("writing files", 1.0)
             save(correction, out, model=False)
     _show(correction, json)
     if not json:
+        screen.show_frontier(correction)
         screen.show_rows(correction)
         if out is not None:
             screen.out.print(
@@ -162,6 +224,13 @@ def demo_command(
     data: Annotated[
         str | None, typer.Option(help="A data set; default: adult where it can be had, or census.")
     ] = None,
+    sensitive: Sensitive = None,
+    by: By = None,
+    metric: Metric = None,
+    hold: Hold = None,
+    path: PathName = None,
+    point: PointNumber = None,
+    insist: Insist = False,
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("softunlearn-demo"),
     json: Json = False,
 ) -> None:
@@ -170,8 +239,11 @@ def demo_command(
     from softunlearn.cli.files import check_writable, save
 
     check_writable(out)
+    rule = rule_of(None, None, None, point)
+    asked = Asked(metric or (), hold or (), sensitive or (), by)
     with screen.progress(quiet=json) as report:
-        correction, note = demo(data, report)
+        correction, note = demo(data, asked, report, path=path, insist=insist, select=rule)
+        correction = at_point(correction, point)
         report("writing files", 1.0)
         save(correction, out)
     if not json:
@@ -222,19 +294,24 @@ def datasets_where(name: Annotated[str, typer.Argument(help="A name from the lis
 def main() -> None:
     """Run the command line; a bad input is one line on standard error."""
     try:
-        app()
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            _fail(f"{error.format_message().rstrip('.')}. See --help.")
+        code = BAD_INPUT
     except (SoftUnlearnError, ValueError, TypeError) as error:
         for line in str(error).splitlines() or [type(error).__name__]:
-            screen.err.print(
-                f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True
-            )
-        sys.exit(BAD_INPUT)
+            _fail(line)
+        code = BAD_INPUT
+    except typer.Abort:
+        code = STOPPED
+    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _rule(select: str, metric_at_most: float | None, utility_loss_at_most: float | None) -> Any:
-    if metric_at_most is None and utility_loss_at_most is None:
-        return select
-    return Select(metric_at_most=metric_at_most, utility_loss_at_most=utility_loss_at_most)
+def _fail(line: str) -> None:
+    screen.err.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(correction: Correction, json: bool) -> None:

@@ -1,14 +1,13 @@
 """Files on disk, as the arguments of a correction: a model, and tables as the rows it takes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from softunlearn.aims import METRICS
+from softunlearn.cli.asked import Asked
 from softunlearn.exceptions import FileError, InputError
 from softunlearn.models import adapt
 from softunlearn.rows import Rows
@@ -30,14 +29,13 @@ def read_arguments(
     validation: Path,
     test: Path | None,
     label: str,
-    sensitive: str | None,
-    metric: str,
-    positive: str | None,
+    asked: Asked,
     trust: list[str] | None,
 ) -> dict[str, Any]:
     """Return `correct`'s arguments from the files."""
     model = read_model(model_file, trusted=trust or ())
     adapter = adapt(model)
+    sensitive = list(dict.fromkeys(asked.sensitive))
 
     def rows(path: Path, need: bool) -> Any:
         return read_rows(path, model, label=label, sensitive=sensitive, need_sensitive=need)
@@ -46,25 +44,13 @@ def read_arguments(
         "model": model,
         "train": rows(train, False),
         "validation": rows(validation, True),
-        "metric": _metric(metric, positive, [str(c) for c in adapter.head(1).classes]),
+        **asked.arguments([str(c) for c in adapter.head(1).classes]),
     }
     return given if test is None else given | {"test": rows(test, True)}
 
 
-def _metric(name: str, positive: str | None, classes: list[str]) -> Any:
-    """Return the metric that is named, with its positive class."""
-    if positive is None or name not in METRICS:
-        return name
-    if positive not in classes:
-        raise ValueError(f"--positive must be one of {', '.join(classes)}, got {positive}.")
-    metric: Any = METRICS[name]
-    return (
-        replace(metric, positive=classes.index(positive)) if hasattr(metric, "positive") else name
-    )
-
-
 def read_rows(
-    path: Path, model: Any, *, label: str, sensitive: str | None, need_sensitive: bool
+    path: Path, model: Any, *, label: str, sensitive: Sequence[str], need_sensitive: bool
 ) -> Rows:
     """Return a CSV or Parquet table as rows: the model's own columns, the label, the group.
 
@@ -76,10 +62,10 @@ def read_rows(
         Trained. The columns it was trained on are taken by name where it knows their names.
     label : str
         Column of the labels.
-    sensitive : str or None
-        Column of the groups.
+    sensitive : sequence of str
+        Columns of the groups.
     need_sensitive : bool
-        Whether a table without that column is refused.
+        Whether a table without these columns is refused.
 
     Raises
     ------
@@ -88,22 +74,30 @@ def read_rows(
     InputError
         A column is missing; every missing one is named.
     """
-    if label == sensitive:
+    if label in sensitive:
         raise ValueError(f"--label and --sensitive must be two columns, got {label!r} for both.")
     table = _read(path)
     wanted = _model_columns(model, list(table.columns), label, sensitive, path)
     missing = [column for column in (label, *wanted) if column not in table.columns]
-    if sensitive is not None and need_sensitive and sensitive not in table.columns:
-        missing.append(sensitive)
+    absent = [column for column in sensitive if column not in table.columns]
+    if need_sensitive:
+        missing += absent
     if missing:
         named = ", ".join(repr(column) for column in dict.fromkeys(missing))
         has = ", ".join(repr(column) for column in table.columns[:8])
         raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
-    g = table[sensitive] if sensitive is not None and sensitive in table.columns else None
+    g = groups_of(table, [] if absent else sensitive)
     X = table[wanted]
     by_name = getattr(model, "feature_names_in_", None) is not None
     y = _as_the_model_has_them(table[label], model)
     return Rows(X if by_name else X.to_numpy(), y, g, feature_names=tuple(wanted))
+
+
+def groups_of(table: pd.DataFrame, columns: Sequence[str]) -> Any:
+    """Return one column as it is, several as a table, and None for none."""
+    if not columns:
+        return None
+    return table[columns[0]] if len(columns) == 1 else table[list(columns)]
 
 
 def _as_the_model_has_them(labels: pd.Series, model: Any) -> pd.Series:
@@ -133,7 +127,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _model_columns(
-    model: Any, columns: Sequence[str], label: str, sensitive: str | None, path: Path
+    model: Any, columns: Sequence[str], label: str, sensitive: Sequence[str], path: Path
 ) -> list[str]:
     """Return the columns the model was trained on, in its order."""
     names = getattr(model, "feature_names_in_", None)
@@ -142,7 +136,7 @@ def _model_columns(
     # trained on an array: all columns but the label, without the groups where that is their number
     n_features = getattr(model, "n_features_in_", None)
     features = [column for column in columns if column != label]
-    without_groups = [column for column in features if column != sensitive]
+    without_groups = [column for column in features if column not in sensitive]
     for candidate in (features, without_groups):
         if n_features is None or len(candidate) == n_features:
             return candidate

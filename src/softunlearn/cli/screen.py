@@ -1,16 +1,19 @@
 """What the command line shows: progress on standard error, results on standard output."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from softunlearn.correction import Correction
+from softunlearn.correction import BySplit, Correction, value_at
 from softunlearn.evaluation import Figures
+from softunlearn.intervals import Change
+
+T = TypeVar("T")
 
 out, err = Console(), Console(stderr=True)
 
@@ -44,24 +47,42 @@ def show_json(correction: Correction) -> None:
 
 
 def show_correction(correction: Correction) -> None:
-    """Print what happened: a verdict, and the main figures before and after."""
+    """Print what happened, and the main figures with their change and its 95 % interval.
+
+    Of the rows that played no part in it, or of validation rows where there are no such.
+    """
     out.print(f"[bold]{correction.status}[/bold]  ", end="")
     out.print(correction.message, markup=False, highlight=False)
-    unchanged = correction.after is correction.before
-    title = "gaps are between groups" + ("" if unchanged else "; before -> after")
-    table = Table(title=title, title_justify="left")
+    before, after = _shown(correction.before), _shown(correction.after)
+    changes = _shown(correction.change)
+    which = "test" if correction.before.test is not None else "validation"
+    table = Table(title=f"{before.rows:,} {which} rows; 95 % intervals", title_justify="left")
+    unchanged = correction.chosen == 0
     table.add_column("")
-    after = dict(correction.after.items())
-    for name in after:
-        table.add_column(f"{name} rows", justify="right")
-    for label, read in _lines(correction.before.validation):
-        cells = []
-        for name, figures in correction.before.items():
-            before, later = read(figures), read(after[name])
-            cells.append("" if before is None else f"{before:.4f}")
-            if before is not None and not unchanged:
-                cells[-1] += f" -> {later:.4f}"
-        table.add_row(label, *cells)
+    for column in ("value", "interval") if unchanged else ("before", "after", "change"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for label, path in _lines(before):
+        if unchanged:
+            table.add_row(label, f"{value_at(before, path):.4f}", _interval(before, path))
+        else:
+            later = f"{value_at(after, path):.4f}"
+            table.add_row(label, f"{value_at(before, path):.4f}", later, _change(changes, path))
+    out.print(table)
+
+
+def show_frontier(correction: Correction) -> None:
+    """Print the points that can be chosen with --point."""
+    table = Table(
+        title=f"Points for --point, on validation rows ({correction.target})",
+        title_justify="left",
+        caption="several metrics: the largest part left" if "," in correction.target else None,
+    )
+    for column in ("point", "metric", "accuracy", "its change, 95 %", "log loss change"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for i, point in enumerate(correction.frontier):
+        moved = "" if i == 0 else _range(point.accuracy_change)
+        loss = "" if i == 0 else f"{point.log_loss_change.value:+.4f}"
+        table.add_row(str(i), f"{point.metric:.4f}", f"{point.accuracy:.4f}", moved, loss)
     out.print(table)
 
 
@@ -89,22 +110,38 @@ def show_rows(correction: Correction, limit: int = 5) -> None:
         out.print(table)
 
 
-def _lines(figures: Figures) -> list[tuple[str, Any]]:
-    """Return the table's lines: a name and how its figure is read."""
+def _lines(figures: Figures) -> list[tuple[str, str]]:
+    """Return the table's lines: a name, and the path to its figure."""
+    gaps = {
+        "parity gap, mean p": "demographic_parity.probabilities",
+        "parity gap, labels": "demographic_parity.labels",
+        "opportunity, loss": "equal_opportunity.loss",
+        "opportunity, labels": "equal_opportunity.labels",
+        "odds gap, labels": "equalized_odds.labels",
+    }
+    lines = {"accuracy": "accuracy", "log loss": "log_loss"}
+    lines |= {label: f"gaps.{path}" for label, path in gaps.items()}
+    for attack in figures.robustness:
+        protocols = ("transfer", "adaptive") if attack == figures.attack else ("adaptive",)
+        for protocol in protocols:
+            name = attack.replace("_", " ")
+            lines[f"{name}, {protocol} loss"] = f"robustness.{attack}.{protocol}.loss"
+    return [(label, path) for label, path in lines.items() if path in figures.intervals]
 
-    def gap(name: str, kind: str) -> Any:
-        return lambda f: getattr(f.gaps[name], kind) if name in f.gaps else None
 
-    lines: list[tuple[str, Any]] = [
-        ("accuracy", lambda f: f.accuracy),
-        ("log loss", lambda f: f.log_loss),
-    ]
-    if figures.gaps:
-        lines += [
-            ("parity gap, mean p", gap("demographic_parity", "probabilities")),
-            ("parity gap, labels", gap("demographic_parity", "labels")),
-            ("opportunity, loss", gap("equal_opportunity", "loss")),
-            ("opportunity, labels", gap("equal_opportunity", "labels")),
-            ("odds gap, labels", gap("equalized_odds", "labels")),
-        ]
-    return [*lines, ("attacked loss", lambda f: f.adversarial_loss)]
+def _shown(splits: BySplit[T]) -> T:
+    """Return what is shown of each split: that of test rows, or of validation rows."""
+    return splits.validation if splits.test is None else splits.test
+
+
+def _interval(figures: Figures, path: str) -> str:
+    found = figures.intervals[path]
+    return f"{found.low:.4f} to {found.high:.4f}"
+
+
+def _change(changes: Mapping[str, Change], path: str) -> str:
+    return _range(changes[path]) if path in changes else ""
+
+
+def _range(change: Change) -> str:
+    return f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"

@@ -105,15 +105,20 @@ class Groups:
         columns = self._matched(read_columns(g))
         _check_complete(columns)
         coded = range(len(columns)) if self.by is None else [self.columns.index(self.by)]
-        cells = _cells([columns[at] for at in coded], [self.values[at] for at in coded])
+        given = list(zip(*(columns[at].tolist() for at in coded), strict=True))
+        different = list(dict.fromkeys(given))
+        parts = [np.array(part, dtype=object) for part in zip(*different, strict=True)]
+        cells = _cells(parts, [self.values[at] for at in coded])
         code = {cell: i for i, cell in enumerate(self.cells)}
         others = len(self.cells) if self.pooled else -1
-        codes = np.fromiter((code.get(c, others) for c in cells), dtype=np.int64, count=len(cells))
+        code_of = {raw: code.get(c, others) for raw, c in zip(different, cells, strict=True)}
+        codes = np.fromiter(map(code_of.__getitem__, given), dtype=np.int64, count=len(given))
         if (unknown := codes < 0).any():
             first = int(unknown.argmax())
+            name = _joined(cells[different.index(given[first])])
             raise InputError(
-                f"{int(unknown.sum()):,} groups are unknown, the first is "
-                f"{_joined(cells[first])!r} in row {first}; known are {_listed(self.names[:6])}."
+                f"{int(unknown.sum()):,} groups are unknown, the first is {name!r} in row "
+                f"{first}; known are {_listed(self.names[:6])}."
             )
         return codes
 

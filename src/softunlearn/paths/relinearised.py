@@ -70,13 +70,13 @@ class Relinearised:
         What makes a step short: the rise of the training loss, or ||eps||, as in the paper.
     points : int, default=20
         Points aimed at, at equal parts of the way.
-    refresh : int, default=4
+    refresh : int, default=5
         Points that share one curvature.
     """
 
     norm: Literal["curvature", "weights"] = "curvature"
     points: int = 20
-    refresh: int = 4
+    refresh: int = 5
 
     def __post_init__(self) -> None:
         if self.norm not in UTILITY_LENGTH:
@@ -183,16 +183,14 @@ class _Constraints:
         levels = tuple((1 - t) * value for value in goal.start.metrics)
         held_levels = goal.start.held
         excess, gradients, owner = [], [], []
-        aims = zip((*goal.targets, *goal.held), (*levels, *held_levels), strict=True)
-        for number, (aim, level) in enumerate(aims):
-            values, directions = aim.pieces(head)
-            excess.append(_host(values) - level)
-            gradients.append(directions)
-            owner += [number] * directions.shape[1]
-        values, directions = goal.utility.pieces(head)
+        *aims, utility = goal.linearised(head)
+        for number, (aim, level) in enumerate(zip(aims, (*levels, *held_levels), strict=True)):
+            excess.append(_host(aim.values) - level)
+            gradients.append(aim.gradients)
+            owner += [number] * len(excess[-1])
         return cls(
             np.concatenate([*excess, np.zeros(1)]),
-            xp.concat([*gradients, directions], axis=1),
+            xp.concat([*gradients, utility.gradients], axis=1),
             np.array([*owner, -1]),
             levels,
             held_levels,

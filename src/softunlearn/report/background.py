@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from softunlearn import __version__
 from softunlearn.report.plain import cell, clean
-from softunlearn.report.words import CONDITIONS, TRANSFER
+from softunlearn.report.words import CONDITIONS, PROTOCOLS, attack_words
 from softunlearn.weights import Conditions
 
 if TYPE_CHECKING:
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
 
 
 def settings(correction: "Correction") -> dict[str, Any]:
-    """Return algorithm, scheme and attack with their hyperparameters."""
+    """Return algorithm, scheme, path and attacks with their hyperparameters."""
     session = correction.session
     return {
         "algorithm": _configured(session.start.algorithm),
         "scheme": _configured(session.start.scheme),
-        "attack": {
-            **_configured(session.evaluator.attacks[session.evaluator.attack]),
-            "protocol": "transfer",
-            "explanation": TRANSFER,
+        "path": _configured(session.path),
+        "attacks": {
+            name: _attack(name, attack) for name, attack in session.evaluator.attacks.items()
         },
+        "protocols": dict(PROTOCOLS),
         "budget": max(float(b) for b in session.start.problem.budgets),
     }
 
 
 def data(correction: "Correction") -> dict[str, Any]:
     """Return how many rows, inputs and parameters there were, and which classes and groups."""
-    evaluator, head = correction.session.evaluator, correction.frontier[0].head
+    session, head = correction.session, correction.frontier[0].head
+    evaluator, coding = session.evaluator, session.coding
     classes = [clean(str(label)) for label in head.classes]
     return {
         "rows": {name: figures.rows for name, figures in correction.before.items()},
@@ -40,6 +41,8 @@ def data(correction: "Correction") -> dict[str, Any]:
         "classes": classes,
         "positive_class": None if evaluator.positive is None else classes[evaluator.positive],
         "groups": [cell(name) for name in evaluator.groups],
+        "sensitive_columns": [] if coding is None else [cell(name) for name in coding.columns],
+        "pooled_groups": [] if coding is None else [cell(name) for name in coding.pooled],
     }
 
 
@@ -86,6 +89,13 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def _attack(name: str, attack: Any) -> dict[str, Any]:
+    """Return an attack in words, with its parameters and its radius."""
+    title, meaning = attack_words(name)
+    budget = getattr(attack, "epsilon", None)
+    return {"title": title, "meaning": meaning, "budget": budget, **_configured(attack)}
 
 
 def _configured(value: Any) -> dict[str, Any]:

@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from softunlearn.correction import HIGH_LEVERAGE
 from softunlearn.influence import Influence
 from softunlearn.report.rows_shown import host
 from softunlearn.rows import Array
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-
-HIGH_LEVERAGE = 0.5
-"""Above it a row's removal has at least twice the effect that its influence says."""
 
 
 def influences(influence: Influence) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How numbers are written on the page."""
 
+from collections.abc import Sequence
 from math import floor, log10
 from typing import Any
 
@@ -30,6 +31,32 @@ def signed(x: float | None, digits: int = 4) -> str:
         return MISSING
     text = f"{x:+.{digits}f}"
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def span(low: float | None, high: float | None, digits: int = 4) -> str:
+    """Return the interval of a change, or nothing where there is none.
+
+    Examples
+    --------
+    >>> span(0.02, 0.1, 2), span(None, None)
+    ('+0.02 to +0.10', '')
+    """
+    if low is None or high is None:
+        return ""
+    return f"{signed(low, digits)} to {signed(high, digits)}"
+
+
+def between(interval: Sequence[float | None] | None, digits: int = 4) -> str:
+    """Return the interval of a figure, or nothing where there is none.
+
+    Examples
+    --------
+    >>> between([0.0, 0.25], 2)
+    '0.00 to 0.25'
+    """
+    if interval is None or None in interval:
+        return ""
+    return " to ".join(fixed(end, digits) for end in interval)
 
 
 def part(x: float, whole: float) -> str:

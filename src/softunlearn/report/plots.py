@@ -61,6 +61,9 @@ class Panel:
 def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
     """Return the metric against accuracy on validation rows, of all points of a frontier.
 
+    Bars are the 95 % interval of the accuracy's change since the original, whose level is drawn:
+    a bar that does not reach it is of a change that is certain.
+
     Parameters
     ----------
     points : sequence of dict
@@ -70,18 +73,18 @@ def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
     """
     x, y = [p["metric"] for p in points], [p["accuracy"] for p in points]
     chosen = next(i for i, p in enumerate(points) if p["chosen"])
+    bars = {i: bar for i in range(1, len(points)) if (bar := _bar(points, i)) is not None}
     with drawing():
-        figure = blank(3.5)
+        figure = blank(3.7)
         axes = figure.add_subplot()
+        axes.axhline(y[0], color=BEFORE, linewidth=1, linestyle=(0, (4, 3)))
+        for i, (low, high) in bars.items():
+            colour, width = (CHOSEN, 2.0) if i == chosen else (MUTED, 0.9)
+            axes.vlines(x[i], low, high, color=colour, linewidth=width)
         axes.plot(x, y, color=MUTED, linewidth=1, marker="o", markersize=4.5, label="points tried")
-        marked = [(chosen, "D", CHOSEN, "chosen" if chosen else "original, kept")]
-        if chosen:
-            marked.insert(0, (0, "o", BEFORE, "original"))
-        for i, marker, colour, label in marked:
-            style = {"color": colour, "markersize": 10, "markeredgecolor": PANEL}
-            axes.plot(x[i], y[i], marker, label=label, **style)
+        _mark(axes, x, y, chosen)
         _span(axes.set_xlim, x, 0.02)
-        _span(axes.set_ylim, y, 0.005)
+        _span(axes.set_ylim, [*y, *(end for ends in bars.values() for end in ends)], 0.005)
         axes.set_xlabel(f"{brief(metric, 32)} on validation rows   (left is better)")
         axes.set_ylabel("Accuracy   (higher is better)")
         axes.yaxis.set_major_locator(MaxNLocator(6))
@@ -91,8 +94,30 @@ def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
             "plot-frontier",
             f"{metric} against accuracy",
             f"{len(points)} points. Original: {x[0]:.4f} at accuracy {y[0]:.4f}. "
-            f"Chosen: {x[chosen]:.4f} at accuracy {y[chosen]:.4f}.",
+            f"Chosen: {x[chosen]:.4f} at accuracy {y[chosen]:.4f}{_in_interval(bars, chosen)}.",
         )
+
+
+def _mark(axes: Axes, x: Sequence[float], y: Sequence[float], chosen: int) -> None:
+    """Mark the original model and the chosen point, or the original that was kept."""
+    marked = [(chosen, "D", CHOSEN, "chosen" if chosen else "original, kept")]
+    if chosen:
+        marked.insert(0, (0, "o", BEFORE, "original"))
+    for i, marker, colour, label in marked:
+        style = {"color": colour, "markersize": 9, "markeredgecolor": PANEL}
+        axes.plot(x[i], y[i], marker, label=label, **style)
+
+
+def _bar(points: Sequence[dict[str, Any]], i: int) -> tuple[float, float] | None:
+    """Return where a point's accuracy may be, by the interval of its change."""
+    change, start = points[i]["accuracy_change"], points[0]["accuracy"]
+    if change["low"] is None or change["high"] is None:
+        return None
+    return start + change["low"], start + change["high"]
+
+
+def _in_interval(bars: dict[int, Any], i: int) -> str:
+    return f" ({bars[i][0]:.4f} to {bars[i][1]:.4f})" if i in bars else ""
 
 
 def weights(eps: np.ndarray) -> str:
@@ -159,29 +184,71 @@ def panels(shown: Sequence[Panel]) -> str:
 
 
 def group_rates(groups: Sequence[dict[str, Any]]) -> str:
-    """Return each group's rate of positive predictions before and after.
+    """Return what each group gets before and after, with the 95 % interval of each.
+
+    That is the rate of positive predictions, or the accuracy where no class is the positive one.
 
     Parameters
     ----------
     groups : sequence of dict
         A split's `groups` in a summary.
     """
+    rate = group_rate(groups)
     largest = sorted(range(len(groups)), key=lambda i: -groups[i]["rows"])[:MAX_GROUPS]
     drawn = [groups[i] for i in sorted(largest)]
-    panel = Panel(
-        "Share predicted positive",
-        [brief(group["name"], 24) for group in drawn],
-        [group["positive_rate"]["before"] for group in drawn],
-        [group["positive_rate"]["after"] for group in drawn],
-        least_span=0.1,
-        from_zero=True,
-    )
+    title = "Share predicted positive" if rate == "positive_rate" else "Accuracy"
+    names = [brief(group["name"], 24) for group in drawn]
+    before, after = ([group[rate][when] for group in drawn] for when in ("before", "after"))
     with drawing():
-        figure = blank(1.2 + 0.28 * len(drawn))
+        figure = blank(1.2 + 0.36 * len(drawn))
         axes = figure.add_subplot()
-        _dumbbells(axes, panel, _is_same(panel))
+        _rates_with_bars(axes, drawn, rate, same=before == after)
+        _lines_by_name(axes, names)
+        axes.set_title(title)
+        ends = [end for g in drawn for when in ("before", "after") for end in _ends(g, rate, when)]
+        _span(axes.set_xlim, ends, 0.1, from_zero=rate == "positive_rate")
+        if rate == "positive_rate":
+            axes.axvline(0, color=GRID, linewidth=2)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
-        return to_svg(figure, "plot-groups", "Positive rate of each group", _in_words(panel))
+        words = _in_words(Panel(title, names, before, after, 0.1))
+        return to_svg(figure, "plot-groups", f"{title}, by group", words)
+
+
+def _rates_with_bars(
+    axes: Axes, groups: Sequence[dict[str, Any]], rate: str, *, same: bool
+) -> None:
+    """Draw the groups' rates before and after, one below the other, with their intervals."""
+    ring = {"markerfacecolor": PANEL, "markeredgecolor": BEFORE, "markeredgewidth": 2}
+    dot: dict[str, Any] = {"color": AFTER, "markersize": 7}
+    styles = [("before", -0.16, {"color": BEFORE, "markersize": 6, **ring}), ("after", 0.16, dot)]
+    for when, drop, style in [("after", 0.0, dot)] if same else styles:
+        axes.errorbar(
+            [group[rate][when] for group in groups],
+            np.arange(len(groups)) + drop,
+            xerr=np.array([_reach(group, rate, when) for group in groups]).T,
+            fmt="o",
+            elinewidth=1.5,
+            label="before and after" if same else when,
+            **style,
+        )
+
+
+def group_rate(groups: Sequence[dict[str, Any]]) -> str:
+    """Return what groups are compared by."""
+    unknown = groups and groups[0]["positive_rate"]["before"] is None
+    return "accuracy" if unknown else "positive_rate"
+
+
+def _ends(group: dict[str, Any], rate: str, when: str) -> tuple[float, float]:
+    """Return the interval of a group's rate, nothing but the rate where there is none."""
+    interval, x = group["intervals"].get(rate, {}).get(when), group[rate][when]
+    return (x, x) if interval is None or None in interval else tuple(interval)
+
+
+def _reach(group: dict[str, Any], rate: str, when: str) -> tuple[float, float]:
+    """Return how far the interval goes below the rate and above."""
+    (low, high), x = _ends(group, rate, when), group[rate][when]
+    return max(0.0, x - low), max(0.0, high - x)
 
 
 def _dumbbells(axes: Axes, panel: Panel, same: bool) -> None:
@@ -193,16 +260,21 @@ def _dumbbells(axes: Axes, panel: Panel, same: bool) -> None:
         axes.plot(panel.before, places, "o", markersize=7, label="before", **ring)
     label = "before and after" if same else "after"
     axes.plot(panel.after, places, "o", color=AFTER, markersize=8, label=label)
-    axes.set_yticks(places, panel.names)
-    axes.set_ylim(len(places) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    _lines_by_name(axes, panel.names)
     axes.set_title(brief(panel.title, 28))
     _span(axes.set_xlim, [*panel.before, *panel.after], panel.least_span, panel.from_zero)
     if panel.from_zero:
         axes.axvline(0, color=GRID, linewidth=2)
+
+
+def _lines_by_name(axes: Axes, names: Sequence[str]) -> None:
+    """Give every name a line of its own, the first at the top."""
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _is_same(panel: Panel) -> bool:

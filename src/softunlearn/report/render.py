@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from softunlearn.exceptions import FileError
 from softunlearn.report import plots, scatter
-from softunlearn.report.numbers import fixed, part, signed, small, value
+from softunlearn.report.numbers import between, fixed, part, signed, small, span, value
 from softunlearn.report.plain import brief, lower_first
 from softunlearn.report.rows_shown import host
 from softunlearn.report.summary import Summary, summarise
-from softunlearn.report.tables import figure_lines, figure_panels
+from softunlearn.report.tables import Line, attack_lines, attacked, figure_lines, figure_panels
 from softunlearn.report.verdict import verdict
 
 if TYPE_CHECKING:
@@ -40,17 +40,29 @@ def render(correction: "Correction") -> str:
     """
     summary = summarise(correction)
     first = verdict(summary)
-    drawn, points = _drawn(correction, summary, _group_split(summary, first.split))
+    split = _group_split(summary, first.split)
+    drawn, points = _drawn(correction, summary, split)
+    lines, robust = figure_lines(summary), attack_lines(summary)
+    aimed = [target["figure"] or "" for target in summary["targets"]]
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             summary=summary,
+            splits=summary["figures"],
             verdict=first,
             plots={name: Markup(svg) for name, svg in drawn.items()},
             points=points,
-            group_split=_group_split(summary, first.split),
-            lines=figure_lines(summary),
+            group_split=split,
+            group_rate=plots.group_rate(summary["figures"][split]["groups"]),
+            lines=lines,
+            caption=_caption("All figures", summary, lines),
+            attack_lines=robust,
+            attack_caption=_caption("Figures under attack", summary, robust),
+            attacked=attacked(summary),
+            under_attack=any(path.startswith("robustness.") for path in aimed),
+            gaps_shown=any(path.startswith("gaps.") for path in aimed),
+            heading=", ".join(lower_first(target["title"]) for target in summary["targets"]),
             metric=lower_first(summary["metric"]["title"]),
             n_train=summary["data"]["rows"]["train"],
         )
@@ -99,9 +111,16 @@ def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict
     if eps.any():
         drawn["weights"] = plots.weights(eps)
     groups = summary["figures"][split]["groups"]
-    if groups and groups[0]["positive_rate"]["before"] is not None:
+    if groups:
         drawn["groups"] = plots.group_rates(groups)
     return drawn, points
+
+
+def _caption(title: str, summary: Summary, lines: list[Line]) -> str:
+    """Return a table's caption, which says what its marked lines are."""
+    when = " before and after" if summary["changed"] else ""
+    marked = "; what was to be brought down is marked"
+    return f"{title}{when}{marked if any(line.is_target for line in lines) else ''}"
 
 
 def _group_split(summary: Summary, split: str) -> str:
@@ -129,4 +148,5 @@ def _environment() -> Environment:
         "small": small,
         "value": value,
     }
+    environment.globals |= {"between": between, "span": span}
     return environment

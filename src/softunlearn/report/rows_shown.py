@@ -1,4 +1,6 @@
-"""The rows at the two ends: which training rows harm or help the target most, and what is in them.
+"""The training rows that are shown one by one, and what is in them.
+
+They are those that harm or help the target most, and those of high leverage.
 
 Values are the user's own where the rows came as columns, else the numbers that the model's last
 layer sees. Of many features the most telling few are shown: those furthest from the training
@@ -6,21 +8,19 @@ average, in standard deviations. A category is a 0/1 column here, so it is far o
 rare: (1 - f) / sqrt(f (1 - f)) for a category that a part f of the rows has.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from array_api_compat import to_device
 
+from softunlearn.correction import HIGH_LEVERAGE, Correction
 from softunlearn.models.groups import group_of_row, rows_array
 from softunlearn.report.plain import brief, cell, clean
 from softunlearn.rows import Rows
 
-if TYPE_CHECKING:
-    from softunlearn.correction import Correction
-
 N_ROWS = 10
-"""Rows listed at each end."""
+"""Rows listed at each end, and of high leverage."""
 
 WIDE = 12
 """Up to so many features are all shown."""
@@ -35,18 +35,20 @@ CONSTANT = 1e-9
 """Relative spread below which a column is constant, but for rounding."""
 
 
-def rows_at_the_ends(correction: "Correction") -> dict[str, Any]:
-    """Return the most harmful and the most helpful rows, and how their features were chosen."""
-    a = host(correction.influence.target)
+def rows_shown(correction: Correction) -> dict[str, Any]:
+    """Return the rows at both ends and of high leverage, and how their features were chosen."""
+    a, h = host(correction.influence.target), host(correction.influence.leverage)
     order = np.argsort(a, kind="stable")
     harmful = [int(i) for i in order[:N_ROWS] if a[i] < 0]
     helpful = [int(i) for i in order[::-1][:N_ROWS] if a[i] > 0]
+    alone = [int(i) for i in np.argsort(-h, kind="stable")[:N_ROWS] if h[i] > HIGH_LEVERAGE]
     session = correction.session
     table = _readable(session.given["train"], session.rows["train"])
-    values = _telling_values(table, harmful + helpful)
+    values = _telling_values(table, list(dict.fromkeys(harmful + helpful + alone)))
     return {
         "most_harmful": [_row(correction, i, values[i]) for i in harmful],
         "most_helpful": [_row(correction, i, values[i]) for i in helpful],
+        "high_leverage": [_row(correction, i, values[i]) for i in alone],
         "features": table.shape[1],
         "features_shown": table.shape[1] if table.shape[1] <= WIDE else N_TELLING,
     }
@@ -57,7 +59,7 @@ def host(x: Any) -> np.ndarray:
     return np.asarray(to_device(x, "cpu"), dtype=np.float64)
 
 
-def _row(correction: "Correction", i: int, values: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(correction: Correction, i: int, values: list[dict[str, Any]]) -> dict[str, Any]:
     train = correction.session.given["train"]
     return {
         "row": i,

@@ -3,70 +3,95 @@
 from dataclasses import dataclass
 from typing import Any
 
+from softunlearn.report.pairs import PROTOCOLS, look_up
 from softunlearn.report.plots import Panel
-from softunlearn.report.summary import Summary, look_up
+from softunlearn.report.summary import Summary
 from softunlearn.report.verdict import judge
-from softunlearn.report.words import GAP_KINDS, METRICS
+from softunlearn.report.words import FLIPS, GAP_KINDS, METRICS
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure on all sets of rows.
+    """One figure on several sets of rows.
 
     Parameters
     ----------
     title : str
-    better : str
-        "higher" or "lower".
     is_target : bool
         Whether it is what was to be brought down.
     cells : list of dict
-        `before`, `after`, `change` and `verdict` for each set of rows.
+        For each set of rows the pair, its `verdict`, and the figure's own `interval`.
     """
 
     title: str
-    better: str
     is_target: bool
     cells: list[dict[str, Any]]
 
 
 def figure_lines(summary: Summary) -> list[Line]:
-    """Return the table of all figures, those that no set of rows has left out."""
+    """Return the table of all figures but those under attack, on every set of rows."""
     paths = {"accuracy": "Accuracy", "log_loss": "Log loss, mean"}
     for name in ("demographic_parity", "equal_opportunity", "equalized_odds"):
         for kind, words in GAP_KINDS.items():
             paths[f"gaps.{name}.{kind}"] = f"{METRICS[name].title}, {words}"
-    paths["adversarial.loss"] = "Adversarial loss, transfer"
-    paths["adversarial.accuracy"] = "Adversarial accuracy, transfer"
-    lines = []
+    return _lines(summary, paths, list(summary["figures"]))
+
+
+def attack_lines(summary: Summary) -> list[Line]:
+    """Return the table of figures under attack; training rows are not attacked.
+
+    The accuracy under an adaptive boundary attack is left out: it flips every prediction. Of a
+    model that is unchanged both protocols are one.
+    """
+    paths = {}
+    for name, attack in summary["settings"]["attacks"].items():
+        for protocol in PROTOCOLS if summary["changed"] else PROTOCOLS[:1]:
+            for what in ("loss", "accuracy"):
+                if (name, protocol, what) != (FLIPS, "adaptive", "accuracy"):
+                    which = f", {protocol}" if summary["changed"] else ""
+                    path = f"robustness.{name}.{protocol}.{what}"
+                    paths[path] = f"{attack['title']}{which}: {what}"
+    return _lines(summary, paths, attacked(summary))
+
+
+def attacked(summary: Summary) -> list[str]:
+    """Return the sets of rows that were attacked."""
+    return [name for name, figures in summary["figures"].items() if figures["robustness"]]
+
+
+def _lines(summary: Summary, paths: dict[str, str], splits: list[str]) -> list[Line]:
+    """Return a line for each path that some set of rows has."""
+    aimed, lines = [target["figure"] for target in summary["targets"]], []
     for path, title in paths.items():
-        pairs = [look_up(figures, path) for figures in summary["figures"].values()]
-        if all(pair["before"] is None for pair in pairs):
-            continue
-        cells = [{**pair, "verdict": judge(path, pair["change"])} for pair in pairs]
-        better = "higher" if path.endswith("accuracy") else "lower"
-        lines.append(Line(title, better, path == summary["metric"]["figure"], cells))
+        cells = [_cell(summary["figures"][name], path) for name in splits]
+        if any(cell["before"] is not None for cell in cells):
+            lines.append(Line(title, path in aimed, cells))
     return lines
+
+
+def _cell(figures: dict[str, Any], path: str) -> dict[str, Any]:
+    pair, found = look_up(figures, path), figures["intervals"].get(path, {})
+    return {**pair, "verdict": judge(path, pair), "interval": found.get("before")}
 
 
 def figure_panels(summary: Summary) -> list[Panel]:
     """Return the main figures, each on the rows that it was measured on."""
-    metric = summary["metric"]
-    label_title = "Gap in predicted labels"
-    if metric["label_figure"] == "adversarial.accuracy":
-        label_title = "Adversarial accuracy"
-    wanted = [
-        (metric["title"], metric["figure"], metric["figure"] != "adversarial.loss"),
-        (label_title, metric["label_figure"], True),
-        ("Accuracy", "accuracy", False),
-        ("Log loss", "log_loss", False),
-    ]
+    wanted = [(one["title"], one["figure"], _starts_at_zero(one)) for one in summary["targets"]]
+    if label := summary["metric"]["label_figure"]:
+        robust = label.startswith("robustness.")
+        title = "Adversarial accuracy" if robust else "Gap in predicted labels"
+        wanted.append((title, label, True))
+    wanted += [("Accuracy", "accuracy", False), ("Log loss", "log_loss", False)]
     panels = []
     for title, path, from_zero in wanted:
         pairs = {name: look_up(figures, path) for name, figures in summary["figures"].items()}
-        known = {name: pair for name, pair in pairs.items() if None not in pair.values()}
+        known = {name: pair for name, pair in pairs.items() if pair["change"] is not None}
         if known:
             before = [pair["before"] for pair in known.values()]
             after = [pair["after"] for pair in known.values()]
             panels.append(Panel(title, list(known), before, after, 0.05, from_zero))
     return panels
+
+
+def _starts_at_zero(target: dict[str, Any]) -> bool:
+    return (target["figure"] or "").startswith("gaps.")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from softunlearn.exceptions import Status
-from softunlearn.report.numbers import fixed, signed
+from softunlearn.report.numbers import fixed, part
+from softunlearn.report.pairs import look_up
 from softunlearn.report.plain import lower_first
-from softunlearn.report.summary import Summary, look_up
+from softunlearn.report.summary import Summary
 from softunlearn.report.words import CORRECTED, UNCHANGED
 
 UNSEEN = 5e-5
@@ -29,20 +30,25 @@ class Card:
     Parameters
     ----------
     title, note : str
-    before, after, change : float or None
+    pair : dict
+        Before, after, change, low and high.
+    interval : list of float or None
+        Of the figure itself, as the original model has it.
     verdict : str
-        "better", "worse", "same" or "unknown".
+        As `judge` gives it.
     split : str
-        The rows it was measured on.
+        The rows it was measured on, "test" or "validation"; "" for what is not among the figures.
+    is_target : bool, default=False
+        Whether it is what was to be brought down.
     """
 
     title: str
     note: str
-    before: float | None
-    after: float | None
-    change: float | None
+    pair: dict[str, Any]
+    interval: list[float] | None
     verdict: str
     split: str
+    is_target: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,52 +80,78 @@ def verdict(summary: Summary) -> Verdict:
     cards = _cards(summary, split)
     if changed:
         heading, kind = _of_a_changed_model(status, cards, split)
+    elif status is Status.NOTHING_TO_CORRECT and len(summary["frontier"]) == 1:
+        heading, kind = "Nothing to correct: the model is unchanged", "neutral"
     else:
         heading, kind = UNCHANGED.get(status, "The model is unchanged"), "neutral"
     return Verdict(heading, kind, split, _sentence(cards, split, changed), cards)
 
 
-def judge(path: str, change: float | None) -> str:
-    """Return whether a figure's change is "better", "worse", "same" or "unknown"."""
+def judge(path: str, pair: dict[str, Any]) -> str:
+    """Return what a figure's change is.
+
+    "better" or "worse" only where its interval says so, "uncertain" where that holds zero,
+    "same" where there is nothing to see, and "unknown" without a change or an interval.
+    """
+    change, low, high = pair["change"], pair["low"], pair["high"]
     if change is None:
         return "unknown"
     if abs(change) < UNSEEN:
         return "same"
+    if low is None or high is None:
+        return "unknown"
+    if low <= 0 <= high:
+        return "uncertain"
     return "better" if (change > 0) == path.endswith(HIGHER_IS_BETTER) else "worse"
 
 
 def _of_a_changed_model(status: Status, cards: list[Card], split: str) -> tuple[str, str]:
-    """Return heading and kind: good is what other rows confirm, at a small cost."""
-    metric, cost = cards[0], -(_accuracy(cards).change or 0.0)
-    if metric.split == split and metric.verdict != "better":
+    """Return heading and kind: good is what test rows confirm, at a small cost."""
+    aimed = [card for card in cards if card.is_target]
+    measured = [card for card in aimed if card.split == split]
+    if any(card.verdict != "better" for card in measured):
         return f"The model was corrected, but the {split} rows do not confirm it", "warning"
-    good = status is Status.CORRECTED and cost <= COSTLY
-    return CORRECTED.get(status, "The model was corrected"), "good" if good else "warning"
+    heading = CORRECTED.get(status, "The model was corrected")
+    cost = -(_accuracy(cards).pair["change"] or 0.0)
+    if status is not Status.CORRECTED or cost > COSTLY:
+        return heading, "warning"
+    confirmed = split == "test" and len(measured) == len(aimed)
+    return heading, "good" if confirmed else "neutral"
 
 
 def _cards(summary: Summary, split: str) -> list[Card]:
-    """Return the metric, the metric on labels where there is one, accuracy and loss."""
-    metric, figures = summary["metric"], summary["figures"][split]
-    path, label = metric["figure"], metric["label_figure"]
-    pair, where, note = look_up(figures, path), split, "lower is better"
-    if pair["before"] is None:
-        pair, where, note = metric["validation"], "validation", "measured on validation rows"
-    cards = [_card(metric["title"], note, "metric", pair, where)]
-    if look_up(figures, label)["before"] is not None:
-        robust = label == "adversarial.accuracy"
+    """Return what was to be brought down, on labels too where it is one gap, accuracy and loss."""
+    cards = [_target_card(summary, target, split) for target in summary["targets"]]
+    label = summary["metric"]["label_figure"]
+    if look_up(summary["figures"][split], label)["before"] is not None:
+        robust = label.startswith("robustness.")
         title = "Adversarial accuracy" if robust else "Gap in predicted labels"
         note = "right on perturbed rows" if robust else "the same gap, of yes-or-no decisions"
-        cards.append(_card(title, note, label, look_up(figures, label), split))
-    for title, note, path in (
-        ("Accuracy", "higher is better", "accuracy"),
-        ("Log loss", "mean, lower is better", "log_loss"),
-    ):
-        cards.append(_card(title, note, path, figures[path], split))
+        cards.append(_card(summary, title, note, label, split))
+    cards.append(_card(summary, "Accuracy", "higher is better", "accuracy", split))
+    if "log_loss" not in [target["figure"] for target in summary["targets"]]:
+        cards.append(_card(summary, "Log loss", "mean, lower is better", "log_loss", split))
     return cards
 
 
-def _card(title: str, note: str, path: str, pair: dict[str, Any], split: str) -> Card:
-    return Card(title, note, **pair, verdict=judge(path, pair["change"]), split=split)
+def _target_card(summary: Summary, target: dict[str, Any], split: str) -> Card:
+    """Return a target on these rows, or on those that decide if it is not among the figures."""
+    path = target["figure"]
+    if look_up(summary["figures"][split], path)["before"] is not None:
+        return _card(summary, target["title"], "lower is better", path, split, is_target=True)
+    pair, own = target["validation"], target["rows"] == "own"
+    note = "measured on rows of its own" if own else "measured on validation rows"
+    where = "" if path is None else "validation"
+    return Card(target["title"], note, pair, None, judge("", pair), where, is_target=True)
+
+
+def _card(
+    summary: Summary, title: str, note: str, path: str, split: str, *, is_target: bool = False
+) -> Card:
+    figures = summary["figures"][split]
+    pair = look_up(figures, path)
+    interval = figures["intervals"].get(path, {}).get("before")
+    return Card(title, note, pair, interval, judge(path, pair), split, is_target)
 
 
 def _accuracy(cards: list[Card]) -> Card:
@@ -127,25 +159,21 @@ def _accuracy(cards: list[Card]) -> Card:
 
 
 def _sentence(cards: list[Card], split: str, changed: bool) -> str:
-    """Return the metric, where it was measured on these rows, and accuracy in one sentence."""
+    """Return the targets that were measured on these rows, and accuracy, in one sentence."""
     if not changed:
         return "the figures are those of the original model."
+    aimed = [card for card in cards if card.is_target and card.split == split]
     accuracy = f"accuracy {_moved(_accuracy(cards))}."
-    if cards[0].split != split:
-        return accuracy
-    return f"the {lower_first(cards[0].title)} {_moved(cards[0])}{_relative(cards[0])}; {accuracy}"
+    return "; ".join([*(f"the {lower_first(c.title)} {_moved(c, True)}" for c in aimed), accuracy])
 
 
-def _relative(card: Card) -> str:
-    if not card.before or not card.change or abs(card.change) < UNSEEN:
-        return ""
-    return f" ({signed(100 * card.change / card.before, 0)} %)"
-
-
-def _moved(card: Card) -> str:
-    if card.before is None or card.after is None or card.change is None:
+def _moved(card: Card, in_parts: bool = False) -> str:
+    """Return by how much a figure changes, in percent of what it was where asked for."""
+    before, change = card.pair["before"], card.pair["change"]
+    if before is None or change is None:
         return "could not be measured"
-    if abs(card.change) < UNSEEN:
-        return f"stays at {fixed(card.after)}"
-    verb = "falls" if card.change < 0 else "rises"
-    return f"{verb} from {fixed(card.before)} to {fixed(card.after)}"
+    if abs(change) < UNSEEN:
+        return f"stays at {fixed(before)}"
+    size = part(abs(change), before) if in_parts and before > 0 else fixed(abs(change))
+    doubt = ", which is not certain" if card.verdict == "uncertain" else ""
+    return f"{'falls' if change < 0 else 'rises'} by {size}{doubt}"

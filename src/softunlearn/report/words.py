@@ -50,16 +50,25 @@ METRICS = {
         "Adversarial loss",
         "the average loss (log loss, in nats) on rows that were perturbed to fool the original "
         "model; the lower it is, the less the same rows fool the corrected one",
-        "adversarial.loss",
-        "adversarial.accuracy",
+    ),
+    "adaptive_loss": MetricWords(
+        "Adaptive adversarial loss",
+        "the average loss (log loss, in nats) on rows that are perturbed anew to fool the model "
+        "that is measured; the lower it is, the less can be had by attacking it",
+    ),
+    "log_loss": MetricWords(
+        "Log loss",
+        "how badly the model predicts the observed classes, in nats; 0 is perfect",
+        "log_loss",
     ),
 }
-"""The metrics that a string names."""
+"""The metrics that have a name. Where the loss under an attack is found depends on the attack."""
 
 ALIASES = {
     "DemographicParity": "demographic_parity",
     "EqualOpportunity": "equal_opportunity",
     "EqualizedOdds": "equalized_odds",
+    "LogLoss": "log_loss",
 }
 """The classes behind those names."""
 
@@ -70,11 +79,35 @@ GAP_KINDS = {
 }
 """Each gap is measured three times."""
 
-TRANSFER = (
-    "The rows were perturbed once, against the original model, and the same perturbed rows are "
-    "given to the corrected one (transfer). An attacker who knows the corrected model could do "
-    "more."
-)
+PROTOCOLS = {
+    "transfer": "Rows perturbed once, against the original model; both models are given the same.",
+    "adaptive": "Rows perturbed anew, against the model that is measured: what an attacker who "
+    "knows it can do.",
+}
+"""Against which model an attack is made."""
+
+FLIPS = "boundary"
+"""The attack without a budget, as the figures call it: it crosses whatever boundary there is."""
+
+ATTACKS = {
+    FLIPS: (
+        "Boundary attack",
+        "every row is moved across the nearest decision boundary, however far that is",
+    ),
+    "l2_ball": (
+        "Within an l2 ball",
+        "one step of a limited Euclidean length up the loss: for two classes and a linear last "
+        "layer the worst that there is",
+    ),
+    "linf_ball": (
+        "Within an l\N{INFINITY} ball",
+        "one step up the loss that changes no feature by more than the limit: for two classes and "
+        "a linear last layer the worst that there is",
+    ),
+}
+"""The attacks that have a name of their own: titles, and what they do."""
+
+_PARTS = {"l2": "l2", "linf": "l\N{INFINITY}", "inputs": "on inputs"}
 
 CORRECTED = {
     Status.TARGET_OUT_OF_REACH: "The model was corrected, but the target is out of reach",
@@ -109,8 +142,17 @@ CONDITIONS = {
 """Theorem 1's conditions: what holds, and why it matters."""
 
 
-def metric_words(name: str, attack: str) -> MetricWords:
-    """Return a metric in words; `attack` is the name of the attack that was evaluated."""
-    name = "adversarial_loss" if name == attack else ALIASES.get(name, name)
-    title = name.replace("_", " ")
-    return METRICS.get(name, MetricWords(title, "a metric of your own; smaller is better"))
+def attack_words(name: str) -> tuple[str, str]:
+    """Return an attack's title, and what it does where that is known.
+
+    Examples
+    --------
+    >>> attack_words("pgd_l2_inputs")[0], attack_words("boundary")[0]
+    ('PGD, l2, on inputs', 'Boundary attack')
+    """
+    if name in ATTACKS:
+        return ATTACKS[name]
+    first, *others = name.split("_")
+    words = [first.upper() if first in ("fgsm", "pgd") else first]
+    words += [_PARTS.get(other, other) for other in others]
+    return ", ".join(words), "steps up the loss, within a ball around each row"
