@@ -42,3 +42,11 @@ clean:
 .venv/check.stamp: .venv/test.stamp
 	$(PIP) install --constraint constraints.txt --group check
 	touch $@
+
+.PHONY: bench-frontier
+bench-frontier: .venv/frontier.stamp  ## our frontier against the peers, on real data (SOFTUNLEARN_DATA)
+	$(BIN)/python benchmarks/frontier/frontier.py
+
+.venv/frontier.stamp: .venv/test.stamp benchmarks/frontier/requirements.txt
+	$(PIP) install --constraint constraints.txt --requirement benchmarks/frontier/requirements.txt
+	touch $@
