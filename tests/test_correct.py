@@ -425,11 +425,11 @@ def test_what_is_held_does_not_rise(two_columns):
     held = su.correct(model, **rows, hold=hold, select="full")
     level = held.frontier[0].held[0]
     assert free.frontier[0].held == ()
-    assert max(point.held[0] for point in held.frontier) <= 1.02 * level
+    assert max(point.held[0] for point in held.frontier) <= 1.005 * level
     # it would have risen
     goal = held.session.start.goal
     risen = goal.measure(free.frontier[-1].head).held[0] - level
-    assert held.frontier[-1].held[0] - level < 0.7 * risen
+    assert risen > 0.01 * level
     assert held.frontier[-1].metric < 0.5 * held.frontier[0].metric
 
 

@@ -42,7 +42,7 @@ def test_points_are_those_of_training_under_a_constraint(census, census_model, m
         census_model,
         train=census.train,
         validation=census.validation,
-        path=Relinearised(points=40, refresh=1),
+        path=Relinearised(steps=20, refresh=1),
     )
     objective, goal = c.session.scores.objective, c.session.start.goal
     (target,) = goal.targets
@@ -50,7 +50,7 @@ def test_points_are_those_of_training_under_a_constraint(census, census_model, m
     def at(theta):
         return objective.head.with_theta(theta)
 
-    for point in (c.frontier[10], c.frontier[25]):
+    for point in (c.frontier[20], c.frontier[52]):
         constraint = {
             "type": "eq",
             "fun": lambda theta, level=point.metric: target.value(at(theta)) - level,
@@ -85,13 +85,13 @@ def test_the_weights_are_those_of_the_whole_way(norm, corrections, census, censu
     np.testing.assert_allclose(again.coef_, at.model.coef_, rtol=1e-3, atol=1e-4)
 
 
-def test_sharing_a_curvature_changes_little(census, census_model, monkeypatch):
+def test_one_curvature_leads_where_new_ones_do(census, census_model, monkeypatch):
     import softunlearn.paths.relinearised as module
 
     monkeypatch.setitem(module.UTILITY_LENGTH, "curvature", 0.0)
     rows = {"train": census.train, "validation": census.validation}
     risen = []
-    for refresh in (1, 5):
+    for refresh in (1, None):
         c = su.correct(census_model, **rows, path=Relinearised(refresh=refresh))
         objective, (*_, end) = c.session.scores.objective, c.frontier
         assert end.metric < 0.05 * c.frontier[0].metric
@@ -117,17 +117,17 @@ def test_the_path_ends_where_the_curvature_cannot_be_factored(census, census_mod
                 raise SingularCurvatureError("no more")
             return Cholesky().factor(objective)
 
-    c = su.correct(
-        census_model, train=census.train, validation=census.validation, curvature=Fragile()
-    )
-    assert 1 < len(c.frontier) <= Relinearised().refresh + 1
+    rows = {"train": census.train, "validation": census.validation}
+    path = Relinearised(refresh=3)
+    c = su.correct(census_model, **rows, curvature=Fragile(), path=path)
+    assert 1 < len(c.frontier) <= 4 * path.refresh + 1
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"norm": "length"}, '`norm` must be "curvature" or "weights"'),
-        ({"points": 0}, "`points` must be at least 1"),
+        ({"steps": 0}, "`steps` must be at least 1"),
         ({"refresh": 0}, "`refresh` must be at least 1"),
     ],
 )

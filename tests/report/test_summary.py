@@ -156,7 +156,7 @@ def test_settings_name_algorithm_scheme_and_attack(corrected):
     assert settings["algorithm"] == {"name": "InfluenceUpdate", "parameters": {}}
     assert settings["scheme"] == {"name": "ClosedForm", "parameters": {"lam": 0.0}}
     assert settings["path"]["name"] == "Relinearised"
-    assert settings["path"]["parameters"]["points"] == 20
+    assert settings["path"]["parameters"]["steps"] == 10
     assert list(settings["attacks"]) == ["boundary", "l2_ball", "linf_ball"]
     assert settings["attacks"]["boundary"]["parameters"] == {"gamma": 1.3}
     assert settings["attacks"]["boundary"]["budget"] is None

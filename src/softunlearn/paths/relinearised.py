@@ -17,7 +17,7 @@ variables.
 A further constraint, that the validation loss does not rise, is the paper's, and first order: it
 is used where it costs little length and the real loss is the lower for it. A step is halved until
 the targets really fell by half of what was predicted, and loss and held metrics did not run off.
-The curvature is taken anew at every few points, the influences at each.
+The influences are new after every step, the curvature only where a step did not hold.
 """
 
 from collections.abc import Iterator
@@ -38,6 +38,9 @@ from softunlearn.rows import Array
 from softunlearn.unlearning import Unlearned
 from softunlearn.weights.explaining import explaining_weights
 
+QUARTERS = 4
+"""Points of a step, its end among them."""
+
 ACCEPT = 0.5
 """Of the predicted fall of a target, the part that must be real."""
 
@@ -53,7 +56,7 @@ long way in a direction that few training rows have."""
 LOSS_FACTOR, LOSS_SLACK = 2.0, 1e-3
 """The mean validation loss may rise by so many times the predicted rise, and so many nats."""
 
-HELD_SLACK = 0.02
+HELD_SLACK = 0.005
 """What is held may be above its level by such a part of it: the next step brings it back."""
 
 RIDGE = 1e-12
@@ -68,22 +71,25 @@ class Relinearised:
     ----------
     norm : "curvature" or "weights", default="curvature"
         What makes a step short: the rise of the training loss, or ||eps||, as in the paper.
-    points : int, default=20
-        Points aimed at, at equal parts of the way.
-    refresh : int, default=5
-        Points that share one curvature.
+    steps : int, default=10
+        New influences are taken so many times, at equal parts of the way. Every step gives four
+        points, its quarters: a point on the way costs a measurement and nothing else.
+    refresh : int, optional
+        Take the curvature anew after so many steps. Default: only where a step does not hold. A
+        new one costs most of what a step costs, and rarely changes where it leads.
     """
 
     norm: Literal["curvature", "weights"] = "curvature"
-    points: int = 20
-    refresh: int = 5
+    steps: int = 10
+    refresh: int | None = None
 
     def __post_init__(self) -> None:
         if self.norm not in UTILITY_LENGTH:
             raise ValueError(f'`norm` must be "curvature" or "weights", got {self.norm!r}.')
-        for name in ("points", "refresh"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        for name in ("steps", "refresh"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
 
     def walk(self, start: Start, progress: Progress | None = None) -> Frontier:
         """Return the frontier."""
@@ -103,34 +109,38 @@ class Relinearised:
                 )
             )
             if progress is not None:
-                progress("walking the frontier", done / self.points)
+                progress("walking the frontier", done / (QUARTERS * self.steps))
         return frontier(start.origin(), points)
 
     def _follow(self, start: Start, reference: Array) -> Iterator["_Found"]:
-        """Yield the points, in turn, until a step cannot be taken."""
+        """Yield the points of every step, until one cannot be taken."""
         assert isinstance(start.correctable, HeadOnRows)
         goal, objective = start.goal, start.correctable.objective
         curvature, here, energy = start.correctable.curvature, goal.start, 0.0
         gram: Array | None = None
         slope = 0 * reference
-        for i in range(self.points):
-            t = (i + 1) / self.points
-            if i % self.refresh == 0:
-                try:
-                    curvature = curvature if i == 0 else start.solver.factor(objective)
-                except SingularCurvatureError:
-                    return
-                gram = objective.gram() if self.norm == "weights" else None
+        for i in range(self.steps):
+            t = (i + 1) / self.steps
             constraints = _Constraints.at(objective.head, goal, here, t)
             if not (constraints.excess > 0).any():
                 continue  # an earlier step went further than it was aimed
-            fresh = i % self.refresh == 0
-            if fresh:
-                slope = objective.total_gradient() - reference
-            geometry = _Geometry.at(constraints, slope, curvature, gram, centred=fresh)
-            taken = self._best(objective, goal, here, constraints, geometry, energy)
+            due, taken = self.refresh is not None and i % self.refresh == 0, None
+            for anew, centred in ((due, due), (not due, False)):
+                if anew:
+                    try:
+                        curvature = start.solver.factor(objective) if i > 0 else curvature
+                    except SingularCurvatureError:
+                        return
+                    slope = objective.total_gradient() - reference
+                if gram is None or anew:
+                    gram = objective.gram() if self.norm == "weights" else None
+                geometry = _Geometry.at(constraints, slope, curvature, gram, centred=centred)
+                taken = self._best(objective, goal, here, constraints, geometry, energy)
+                if taken is not None:
+                    break
             if taken is None:
                 return
+            yield from _on_the_way(goal, objective.head, here, taken, t, self.steps)
             energy, slope = energy + taken.energy, slope + taken.slope_change
             objective, here = objective.at(taken.head), taken.measured
             yield taken.head, here, taken.predicted, t
@@ -148,15 +158,12 @@ class Relinearised:
         plain = geometry.shortest(constraints, utility=False)
         kept = geometry.shortest(constraints, utility=True)
         longest = UTILITY_LENGTH[self.norm] * (energy + plain.energy())
-        tried = [kept, plain] if energy + kept.energy() <= longest else [plain]
-        taken = [
-            found
-            for step in tried
-            if (
-                found := _taken(step, objective.head, len(objective.rows), goal, here, constraints)
-            )
-            is not None
-        ]
+        n, taken = len(objective.rows), []
+        for step in (kept, plain) if energy + kept.energy() <= longest else (plain,):
+            found = _taken(step, objective.head, n, goal, here, constraints)
+            if found is not None and step is kept and found.keeps_utility(here):
+                return found
+            taken += [found] * (found is not None)
         # the further one; of two that went as far, the one of smaller loss
         return min(taken, key=lambda x: (-x.length, x.measured.log_loss), default=None)
 
@@ -297,6 +304,10 @@ class _Taken:
     energy: float
     slope_change: Array
 
+    def keeps_utility(self, here: Measured) -> bool:
+        """Return whether the whole step was taken and the real loss did not rise."""
+        return self.length == 1 and self.measured.log_loss <= here.log_loss
+
 
 def _taken(
     step: _Step,
@@ -332,6 +343,18 @@ def _taken(
         ):
             return _Taken(moved, after, predicted, length, step.energy(length), length * step.Hd)
     return None
+
+
+def _on_the_way(
+    goal: Goal, head: LinearHead, here: Measured, taken: _Taken, t: float, steps: int
+) -> Iterator[_Found]:
+    """Yield the points at the inner quarters of a step."""
+    for quarter in range(1, QUARTERS):
+        part = quarter / QUARTERS
+        between = head.with_theta((1 - part) * head.theta + part * taken.head.theta)
+        ends = zip(here.metrics, taken.predicted, strict=True)
+        predicted = tuple((1 - part) * now + part * end for now, end in ends)
+        yield between, goal.measure(between), predicted, t - (1 - part) / steps
 
 
 def _weighing(objective: HeadObjective, reference: Array):
