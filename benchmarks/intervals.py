@@ -48,9 +48,7 @@ def main() -> None:
                 key = point, figure
                 part = covered[key] / total[key]
                 print(f"| {name} | {point} | {figure} | {part:.1%} of {total[key]} |", flush=True)
-    print(
-        "\n| data | validation rows | corrected | accuracy lost on test, mean (worst) | gap closed |"
-    )
+    print("\n| data | validation rows | corrected | accuracy lost, mean (worst) | gap closed |")
     print("| --- | --- | --- | --- | --- |")
     for name, rows in pools.items():
         for few in FEW:

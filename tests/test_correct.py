@@ -412,6 +412,11 @@ def test_several_targets_fall_together(scheme, two_columns):
         start.metrics, [gap_in(model, rows["validation"], column) for column in ("sex", "age")]
     )
     assert max(np.divide(end.metrics, start.metrics)) < 0.35
+    for column in ("sex", "age"):
+        gap = c.after.test.gaps[f"demographic_parity by {column}"].probabilities
+        np.testing.assert_allclose(gap, gap_in(c.model, rows["test"], column))
+        assert c.change.test[f"gaps.demographic_parity by {column}.probabilities"].high < 0
+        assert f"demographic_parity by {column} goes from" in c.message
     np.testing.assert_allclose(end.metric, max(np.divide(end.metrics, start.metrics)))
     if scheme == "bounded":
         assert c.weights.min() >= -1.0
@@ -477,7 +482,7 @@ def test_of_several_targets_the_noise_is_held(rng):
     wanted = [su.metrics.DemographicParity(by=0), su.metrics.DemographicParity(by=1)]
     c = su.correct(model, train=(X, y), validation=rows, metric=wanted)
     assert len(c.frontier[0].metrics) == len(c.frontier[0].held) == 1
-    assert c.target == "DemographicParity"
+    assert c.target == "demographic_parity by 0"
 
 
 def test_a_head_of_the_library_is_compared_with_unpaired_rows(correction):

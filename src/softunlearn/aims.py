@@ -201,7 +201,12 @@ def _name(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Adaptive):
-        return f"adaptive {type(value.attack).__name__}"
+        return "adaptive_loss"
     if isinstance(value, Attack):
-        return type(value).__name__
-    return name_of(value.metric if isinstance(value, Target) else value)
+        return "adversarial_loss"
+    metric = value.metric if isinstance(value, Target) else value
+    name, by = name_of(metric), getattr(metric, "by", None)
+    own = {type(known).__name__: key for key, known in METRICS.items()}
+    # a metric with options of its own is still what its name says; on rows of its own it is not
+    name = name if isinstance(value, Target) else own.get(name, name)
+    return name if by is None else f"{name} by {by}"

@@ -191,9 +191,10 @@ def correct(
         path_,
         scores,
         task.coding,
+        names,
         clock.seconds,
     )
-    return with_choice(session, frontier, ", ".join(names), choice)
+    return with_choice(session, frontier, choice)
 
 
 def _check_numbers(only_above: Any, random_state: Any) -> None:

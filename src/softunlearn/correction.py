@@ -82,6 +82,7 @@ class Session:
     path: Way
     scores: Scores
     coding: Groups | None
+    names: tuple[str, ...]
     timings: dict[str, float]
 
     @cached_property
@@ -161,8 +162,6 @@ class Correction:
         The points to choose from, the original model first.
     chosen : int
         Which of them `model` is.
-    target : str
-        Name of the metric, or of several.
     session : Session
         What all points share.
     """
@@ -172,8 +171,12 @@ class Correction:
     reason: str
     frontier: Frontier
     chosen: int
-    target: str
     session: Session
+
+    @property
+    def target(self) -> str:
+        """Return the name of the metric, or of several."""
+        return ", ".join(self.session.names)
 
     @property
     def point(self) -> Point:
@@ -273,7 +276,7 @@ class Correction:
         message = "The original model." if index == 0 else f"Point {index}, chosen by the caller."
         status = Status.CORRECTED if index else Status.NOTHING_TO_CORRECT
         choice = Choice(index, status, message)
-        return with_choice(self.session, self.frontier, self.target, choice)
+        return with_choice(self.session, self.frontier, choice)
 
     def to_html(self, path: str | Path) -> None:
         """Write the report, one self-contained page.
@@ -307,7 +310,7 @@ class Correction:
         save(self, directory, trusted=trusted)
 
 
-def with_choice(session: Session, frontier: Frontier, target: str, choice: Choice) -> Correction:
+def with_choice(session: Session, frontier: Frontier, choice: Choice) -> Correction:
     """Return the correction in which a point of the frontier is chosen."""
     reached = frontier[choice.index].reached
     adapter = reached.adapter if isinstance(reached, UnlearnedNetwork) else session.adapter
@@ -317,7 +320,6 @@ def with_choice(session: Session, frontier: Frontier, target: str, choice: Choic
         reason=choice.message,
         frontier=frontier,
         chosen=choice.index,
-        target=target,
         session=session,
     )
 
@@ -351,17 +353,20 @@ def _on_test_rows(correction: Correction) -> str:
     before, changes = correction.before.test, correction.change.test
     assert before is not None
     assert changes is not None
-    path = metric_path(correction.target, before.attack)
-    said = []
-    if path in changes:
-        was, change = value_at(before, path), changes[path]
-        said.append(f"the metric goes from {was:.4f} to {was + change.value:.4f} {_range(change)}")
-    was, change = before.accuracy, changes["accuracy"]
-    said.append(f"accuracy goes from {was:.4f} to {was + change.value:.4f} {_range(change)}")
-    note = f"On test rows {' and '.join(said)}."
-    if path in changes and not changes[path].high < 0:
-        note += " That the metric fell is not certain there."
-    return note
+    said, certain = [], True
+    for name in correction.session.names:
+        path = metric_path(name, before.attack)
+        if path in changes:
+            what = "the metric" if len(correction.session.names) == 1 else name
+            said.append(_moved(what, value_at(before, path), changes[path]))
+            certain = certain and changes[path].high < 0
+    said.append(_moved("accuracy", before.accuracy, changes["accuracy"]))
+    note = f"On test rows {', '.join(said[:-1])}{' and ' * (len(said) > 1)}{said[-1]}."
+    return note if certain else f"{note} That the metric fell is not certain there."
+
+
+def _moved(what: str, was: float, change: Change) -> str:
+    return f"{what} goes from {was:.4f} to {was + change.value:.4f} {_range(change)}"
 
 
 def _range(change: Change) -> str:
@@ -370,8 +375,11 @@ def _range(change: Change) -> str:
 
 def metric_path(target: str, attack: str) -> str:
     """Return where the figures hold a target, "" where they do not."""
-    if target in ("demographic_parity", "equal_opportunity", "equalized_odds"):
-        return f"gaps.{target}.{'loss' if target == 'equal_opportunity' else 'probabilities'}"
+    metric, _, column = target.partition(" by ")
+    if metric in ("demographic_parity", "equal_opportunity", "equalized_odds"):
+        which = f" by {column.replace('.', '_')}" if column else ""
+        kind = "loss" if metric == "equal_opportunity" else "probabilities"
+        return f"gaps.{metric}{which}.{kind}"
     return {
         "adversarial_loss": f"robustness.{attack}.transfer.loss",
         "adaptive_loss": f"robustness.{attack}.adaptive.loss",
@@ -407,18 +415,18 @@ def observe_splits(
     origin: dict[str, Rows] | None = None,
 ) -> BySplit[Observed]:
     """Return what a head does with all rows; training rows are not attacked."""
-    return of_splits(
-        {
-            name: session.evaluator.observe(
-                head,
-                part,
-                session.given[name].X,
-                None if origin is None else origin[name],
-                attacked=name != "train",
-            )
-            for name, part in rows.items()
-        }
-    )
+    seen = {}
+    for name, part in rows.items():
+        given, coding = session.given[name], session.coding
+        seen[name] = session.evaluator.observe(
+            head,
+            part,
+            given.X,
+            None if origin is None else origin[name],
+            attacked=name != "train",
+            columns={} if part.g is None or coding is None else coding.each(given.g),
+        )
+    return of_splits(seen)
 
 
 def _host(x: Any) -> np.ndarray:

@@ -97,7 +97,8 @@ class Figures:
     gaps : dict of str to Gap
         "demographic_parity", "equal_opportunity" (rows of the positive class) and
         "equalized_odds" (the larger of the gaps among positives and among the others); of several
-        classes each, against the rest, and the largest. Empty where the rows have no groups.
+        classes each, against the rest, and the largest. Of several sensitive columns each has its
+        own, too: "demographic_parity by sex". Empty where the rows have no groups.
     groups : tuple of GroupFigures
     robustness : dict of str to Robustness
         By attack; empty for training rows.
@@ -141,12 +142,15 @@ class Observed:
     g : ndarray of shape (n,) or None
     attacked : dict of str to ndarray of shape (n, k)
         Logits of perturbed rows, by attack and protocol: "boundary.transfer".
+    columns : dict of str to ndarray of shape (n,)
+        Where there are several sensitive columns, the group codes of each alone.
     """
 
     z: np.ndarray
     y: np.ndarray
     g: np.ndarray | None
     attacked: Mapping[str, np.ndarray]
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def right(self) -> np.ndarray:
@@ -196,10 +200,12 @@ class Evaluator:
         origin: Rows | None = None,
         *,
         attacked: bool = True,
+        columns: Mapping[str, np.ndarray] | None = None,
     ) -> Observed:
         """Return what a head does with rows, and with their perturbed forms where asked.
 
-        `X` is what the model takes for these rows, for attacks on its inputs.
+        `X` is what the model takes for these rows, for attacks on its inputs; `columns` as in
+        `Observed`.
         Where the features themselves were corrected, `origin` holds the original ones: a
         transferred attack is made on those, and its perturbation added to the new.
         """
@@ -214,7 +220,7 @@ class Evaluator:
                 anew = rows.with_features(self.craft(attack, head, rows, X))
                 logits[f"{name}.adaptive"] = _logits(head, anew)
         g = None if rows.g is None else _host(rows.g)
-        return Observed(_logits(head, rows), _host(rows.y), g, logits)
+        return Observed(_logits(head, rows), _host(rows.y), g, logits, columns or {})
 
     def evaluate(self, head: LinearHead, rows: Rows, X: Any = None) -> Figures:
         """Return a head's figures on rows; see `observe`."""
@@ -234,13 +240,12 @@ class Evaluator:
             }
             robustness[name] = Robustness(**each)
         gaps = {}
-        for name, by_kind in self._compared(seen).items():
-            gaps[name] = Gap(**{kind: _gap(cells, seen.g) for kind, cells in by_kind.items()})
+        for name, (g, by_kind) in self._compared(seen).items():
+            gaps[name] = Gap(**{kind: _largest(cells, g).value for kind, cells in by_kind.items()})
             for kind, cells in by_kind.items():
                 if not math.isnan(getattr(gaps[name], kind)):
-                    assert seen.g is not None
                     found[f"gaps.{name}.{kind}"] = intervals.cells(
-                        cells, seen.g, labels=kind == "labels"
+                        cells, g, labels=kind == "labels"
                     )
         return Figures(
             rows=len(seen.y),
@@ -261,10 +266,9 @@ class Evaluator:
             for path, (q, labels) in earlier.items()
         }
         was, now = self._compared(before), self._compared(after)
-        for name, by_kind in was.items():
+        for name, (g, by_kind) in was.items():
             for kind, cells in by_kind.items():
-                one = _largest(cells, before.g)
-                other = _largest(now[name][kind], after.g)
+                one, other = _largest(cells, g), _largest(now[name][1][kind], g)
                 if not math.isnan(one.value):
                     found[f"gaps.{name}.{kind}"] = intervals.gap_change(
                         one.value,
@@ -275,10 +279,11 @@ class Evaluator:
                     )
         return found
 
-    def _compared(self, seen: Observed) -> dict[str, dict[str, list["_Cell"]]]:
-        """Return, by gap and kind, what is averaged over which rows."""
+    def _compared(self, seen: Observed) -> dict[str, tuple[np.ndarray, dict[str, list["_Cell"]]]]:
+        """Return, by gap, the groups that are compared and, by kind, what is averaged of whom."""
         if seen.g is None:
             return {}
+        groupings = {"": seen.g} | {f" by {name}": g for name, g in seen.columns.items()}
         n_classes = max(2, seen.z.shape[1])
         p, label, loss = class_probabilities(seen.z), predicted_class(seen.z), seen.loss
         metrics: dict[str, GroupGap] = {
@@ -286,15 +291,16 @@ class Evaluator:
             "equal_opportunity": EqualOpportunity(self.positive),
             "equalized_odds": EqualizedOdds(self.positive),
         }
-        return {
-            name: {
+        found = {}
+        for name, metric in metrics.items():
+            compared = metric.comparisons(seen.y, n_classes)
+            by_kind = {
                 "probabilities": [(p[:, c], where) for c, where in compared],
                 "labels": [((label == c).astype(float), where) for c, where in compared],
                 "loss": [(loss, where) for _, where in compared],
             }
-            for name, metric in metrics.items()
-            if (compared := metric.comparisons(seen.y, n_classes))
-        }
+            found |= {f"{name}{which}": (g, by_kind) for which, g in groupings.items()}
+        return found
 
     def _groups(self, seen: Observed) -> tuple[GroupFigures, ...]:
         if seen.g is None:
@@ -352,11 +358,6 @@ def _interval(q: np.ndarray, labels: bool) -> Interval:
     return intervals.proportion(float(q.sum()), len(q)) if labels else intervals.mean(q)
 
 
-def _gap(cells: list[_Cell], g: np.ndarray | None) -> float:
-    """Return the largest of the cells' gaps; NaN where one cannot be measured."""
-    return _largest(cells, g).value
-
-
 @dataclass(frozen=True, eq=False)
 class _Largest:
     """The largest gap, how much each row moves it, and how much one row a group could."""
@@ -366,9 +367,8 @@ class _Largest:
     one_row: float
 
 
-def _largest(cells: list[_Cell], g: np.ndarray | None) -> _Largest:
+def _largest(cells: list[_Cell], g: np.ndarray) -> _Largest:
     """Return the largest of the cells' gaps; NaN where one cannot be measured."""
-    assert g is not None
     n_groups, largest = int(g.max()) + 1, _Largest(-math.inf, np.zeros(len(g)), 0.0)
     for q, where in cells:
         counts = np.bincount(g, where, minlength=n_groups)

@@ -68,7 +68,7 @@ def test_several_targets_have_a_place_each(several):
     summary = summarise(several)
     by_sex, robust = summary["targets"]
     assert by_sex["title"] == "Demographic parity gap by sex"
-    assert by_sex["figure"] is None  # the groups of the figures are the combinations
+    assert by_sex["figure"] == "gaps.demographic_parity by sex.probabilities"
     assert robust["figure"] == "robustness.pgd_l2.adaptive.loss"
     start, end = several.frontier[0], several.point
     for target, before, after in zip(summary["targets"], start.metrics, end.metrics, strict=True):

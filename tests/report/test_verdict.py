@@ -62,7 +62,10 @@ def test_without_test_rows_nothing_is_green(corrected):
 
 
 def test_a_target_that_test_rows_do_not_show_takes_the_green(several):
-    first = verdict(summarise(several))
+    summary = summarise(several)
+    for target in summary["targets"]:
+        target["figure"] = None
+    first = verdict(summary)
     assert [card.title for card in first.cards if card.is_target] == [
         "Demographic parity gap by sex",
         "Adaptive adversarial loss",

@@ -89,6 +89,15 @@ class Groups:
         cells = tuple((value,) for value in self.values[at])
         return replace(self, cells=cells, pooled=(), by=self.columns[at])
 
+    def each(self, g: Any) -> dict[str, np.ndarray]:
+        """Return every row's code in each column alone, by its name; of one column nothing.
+
+        A dot in a name, which would part a path to a figure, becomes an underscore.
+        """
+        if len(self.columns) == 1:
+            return {}
+        return {name.replace(".", "_"): self.of(name).codes(g) for name in self.columns}
+
     def codes(self, g: Any) -> np.ndarray:
         """Return every row's group code, shape (n,).
 

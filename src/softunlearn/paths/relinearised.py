@@ -17,7 +17,7 @@ variables.
 A further constraint, that the validation loss does not rise, is the paper's, and first order: it
 is used where it costs little length and the real loss is the lower for it. A step is halved until
 the targets really fell by half of what was predicted, and loss and held metrics did not run off.
-The influences are new after every step, the curvature only where a step did not hold.
+The influences are new after every step, the curvature after every second.
 """
 
 from collections.abc import Iterator
@@ -74,14 +74,15 @@ class Relinearised:
     steps : int, default=10
         New influences are taken so many times, at equal parts of the way. Every step gives four
         points, its quarters: a point on the way costs a measurement and nothing else.
-    refresh : int, optional
-        Take the curvature anew after so many steps. Default: only where a step does not hold. A
-        new one costs most of what a step costs, and rarely changes where it leads.
+    refresh : int or None, default=2
+        Take the curvature anew after so many steps, and where a step does not hold; None: only
+        there. A new one costs most of the time of a step, and gains a few ten-thousandths of
+        accuracy at most.
     """
 
     norm: Literal["curvature", "weights"] = "curvature"
     steps: int = 10
-    refresh: int | None = None
+    refresh: int | None = 2
 
     def __post_init__(self) -> None:
         if self.norm not in UTILITY_LENGTH:

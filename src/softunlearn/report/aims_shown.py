@@ -27,7 +27,7 @@ def targets(correction: "Correction", validation: dict[str, Any]) -> list[dict[s
     """Return every target: name, words, place among the figures, value before and after."""
     start, end = correction.frontier[0].metrics, correction.point.metrics
     aims = correction.session.start.goal.targets
-    names = [correction.target] if len(aims) == 1 else correction.target.split(", ")
+    names = correction.session.names
     found = _aims(correction, aims, start, end, validation)
     if len(names) == len(found):
         found = [{**one, "name": name} for one, name in zip(found, names, strict=True)]
@@ -96,7 +96,14 @@ def _words(correction: "Correction", aim: Aim) -> tuple[str, MetricWords]:
     if by is None or coding is None:
         return name, words
     column = coding.of(by).by
-    return f"{name} by {column}", replace(words, title=f"{words.title} by {column}")
+    which = f" by {column}".replace(".", "_")
+    figure, label = (
+        path and path.replace(f".{name}.", f".{name}{which}.")
+        for path in (words.figure, words.label_figure)
+    )
+    title = f"{words.title} by {column}"
+    own = replace(words, title=title, figure=figure, label_figure=label)
+    return f"{name} by {column}", own if len(coding.columns) > 1 else replace(words, title=title)
 
 
 def _place(

@@ -31,9 +31,11 @@ class Line:
 def figure_lines(summary: Summary) -> list[Line]:
     """Return the table of all figures but those under attack, on every set of rows."""
     paths = {"accuracy": "Accuracy", "log_loss": "Log loss, mean"}
-    for name in ("demographic_parity", "equal_opportunity", "equalized_odds"):
+    gaps = {name: None for figures in summary["figures"].values() for name in figures["gaps"]}
+    for name in gaps:
+        metric, by, column = name.partition(" by ")
         for kind, words in GAP_KINDS.items():
-            paths[f"gaps.{name}.{kind}"] = f"{METRICS[name].title}, {words}"
+            paths[f"gaps.{name}.{kind}"] = f"{METRICS[metric].title}{by}{column}, {words}"
     return _lines(summary, paths, list(summary["figures"]))
 
 
