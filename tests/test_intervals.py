@@ -11,10 +11,23 @@ from softunlearn.intervals import Interval
 
 
 def test_a_mean_is_within_its_standard_error(rng):
-    q = rng.exponential(size=400)
+    half = rng.normal(size=200)
+    q = np.concatenate([1 + half, 1 - half])  # not skewed
     found = intervals.mean(q)
     expected = stats.norm.interval(0.95, loc=q.mean(), scale=stats.sem(q))
     np.testing.assert_allclose((found.low, found.high), expected)
+
+
+def test_the_mean_of_skewed_rows_is_missed_less_often(rng):
+    """A plain interval of a skewed mean is mostly too low."""
+    low, high, plain = 0, 0, 0
+    for _ in range(3000):
+        q = rng.lognormal(sigma=1.0, size=60)
+        found, true = intervals.mean(q), np.exp(0.5)
+        low, high = low + (found < true), high + (found > true)
+        plain += abs(q.mean() - true) > stats.norm.ppf(0.975) * stats.sem(q)
+    assert low + high < 0.75 * plain
+    assert high <= low
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (7, 20), (20, 20), (850, 1000)])
@@ -77,6 +90,49 @@ def test_a_gap_of_several_groups_is_covered(rates, rng):
         q, g, where = groups_of(rng, (100, 150, 60), rates)
         hit += true in intervals.cells([(q, where)], g, labels=True)
     assert hit / 300 >= 0.92
+
+
+def cells_of(values, g):
+    return [(values, np.ones(len(g), dtype=bool))]
+
+
+def test_the_change_of_a_clear_gap_has_the_bootstraps_variance(rng):
+    g = np.repeat([0, 1], [400, 600])
+    before = 0.2 * g + rng.normal(0, 0.2, 1000)
+    after = 0.5 * before + rng.normal(0, 0.05, 1000)
+    found = intervals.gap_change(cells_of(before, g), cells_of(after, g), g)
+
+    def change(i):
+        means = [[q[i][g[i] == k].mean() for k in (0, 1)] for q in (before, after)]
+        return abs(np.diff(means[1])[0]) - abs(np.diff(means[0])[0])
+
+    resampled = [change(rng.integers(1000, size=1000)) for _ in range(2000)]
+    np.testing.assert_allclose(found.value, change(np.arange(1000)))
+    np.testing.assert_allclose(found.high - found.low, 2 * 1.96 * np.std(resampled), rtol=0.06)
+
+
+@pytest.mark.parametrize("left", [0.0, 0.02, 0.3])
+def test_the_change_of_a_gap_is_covered_whatever_is_left_of_it(left, rng):
+    hit, g = 0, np.repeat([0, 1], [150, 250])
+    for _ in range(400):
+        noise = rng.normal(0, 0.3, 400)
+        before = 0.3 * g + noise
+        after = left * g + 0.7 * noise + rng.normal(0, 0.1, 400)
+        found = intervals.gap_change(cells_of(before, g), cells_of(after, g), g)
+        hit += found.low <= left - 0.3 <= found.high
+    assert 0.92 <= hit / 400 <= 0.99
+
+
+def test_the_change_of_the_larger_of_two_gaps_is_covered_where_they_are_close(rng):
+    hit, g = 0, np.repeat([0, 1], 200)
+    where = np.tile([True, False], 200)
+    for _ in range(400):
+        q = 0.2 * g + rng.normal(0, 0.3, 400)
+        cells = [(q, where), (q, ~where)]
+        now = 0.5 * q + rng.normal(0, 0.1, 400)
+        found = intervals.gap_change(cells, [(now, where), (now, ~where)], g)
+        hit += found.low <= -0.1 <= found.high
+    assert hit / 400 >= 0.92
 
 
 def test_many_comparisons_are_held_together(rng):

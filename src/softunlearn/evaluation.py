@@ -21,10 +21,9 @@ from array_api_compat import to_device
 from softunlearn import intervals
 from softunlearn.attacks import Attack
 from softunlearn.head import LinearHead
-from softunlearn.intervals import Change, Interval
+from softunlearn.intervals import Cell, Change, Interval
 from softunlearn.losses import CrossEntropy, class_probabilities, predicted_class
 from softunlearn.metrics import DemographicParity, EqualizedOdds, EqualOpportunity, GroupGap
-from softunlearn.metrics.aggregate import MaxMin
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows
 
@@ -241,7 +240,9 @@ class Evaluator:
             robustness[name] = Robustness(**each)
         gaps = {}
         for name, (g, by_kind) in self._compared(seen).items():
-            gaps[name] = Gap(**{kind: _largest(cells, g).value for kind, cells in by_kind.items()})
+            gaps[name] = Gap(
+                **{kind: intervals.largest_gap(cells, g) for kind, cells in by_kind.items()}
+            )
             for kind, cells in by_kind.items():
                 if not math.isnan(getattr(gaps[name], kind)):
                     found[f"gaps.{name}.{kind}"] = intervals.cells(
@@ -268,18 +269,13 @@ class Evaluator:
         was, now = self._compared(before), self._compared(after)
         for name, (g, by_kind) in was.items():
             for kind, cells in by_kind.items():
-                one, other = _largest(cells, g), _largest(now[name][1][kind], g)
-                if not math.isnan(one.value):
+                if not math.isnan(intervals.largest_gap(cells, g)):
                     found[f"gaps.{name}.{kind}"] = intervals.gap_change(
-                        one.value,
-                        other.value,
-                        one.psi,
-                        other.psi,
-                        one_row=max(one.one_row, other.one_row) if kind == "labels" else 0.0,
+                        cells, now[name][1][kind], g, labels=kind == "labels"
                     )
         return found
 
-    def _compared(self, seen: Observed) -> dict[str, tuple[np.ndarray, dict[str, list["_Cell"]]]]:
+    def _compared(self, seen: Observed) -> dict[str, tuple[np.ndarray, dict[str, list[Cell]]]]:
         """Return, by gap, the groups that are compared and, by kind, what is averaged of whom."""
         if seen.g is None:
             return {}
@@ -336,9 +332,6 @@ class Evaluator:
         return tuple(figures)
 
 
-_Cell = tuple[np.ndarray, np.ndarray]
-
-
 def with_budgets(attacks: Mapping[str, Attack], head: LinearHead, rows: Rows) -> dict[str, Attack]:
     """Return the attacks, each with a budget: where it has none, set by the rows and the head."""
     return {name: attack.fixed(head, rows.X) for name, attack in attacks.items()}
@@ -356,37 +349,6 @@ def _row_quantities(seen: Observed) -> dict[str, tuple[np.ndarray, bool]]:
 
 def _interval(q: np.ndarray, labels: bool) -> Interval:
     return intervals.proportion(float(q.sum()), len(q)) if labels else intervals.mean(q)
-
-
-@dataclass(frozen=True, eq=False)
-class _Largest:
-    """The largest gap, how much each row moves it, and how much one row a group could."""
-
-    value: float
-    psi: np.ndarray
-    one_row: float
-
-
-def _largest(cells: list[_Cell], g: np.ndarray) -> _Largest:
-    """Return the largest of the cells' gaps; NaN where one cannot be measured."""
-    n_groups, largest = int(g.max()) + 1, _Largest(-math.inf, np.zeros(len(g)), 0.0)
-    for q, where in cells:
-        counts = np.bincount(g, where, minlength=n_groups)
-        present = counts > 0
-        if present.sum() < 2:
-            return _Largest(math.nan, np.zeros(len(g)), 0.0)
-        counts = np.maximum(counts, 1)
-        means = np.bincount(g, q * where, minlength=n_groups) / counts
-        value = MaxMin().value(means[present])
-        if value > largest.value:
-            weights = np.zeros(n_groups)
-            weights[present] = MaxMin().contrast(means[present])
-            weights = weights / counts
-            psi = weights[g] * (q - means[g]) * where
-            # where all means are tied the contrast is 0, and any group could lead
-            one_row = float(np.sqrt((weights**2).sum())) or float(1 / counts[present].min())
-            largest = _Largest(value, psi, one_row)
-    return largest
 
 
 def _logits(head: LinearHead, rows: Rows) -> np.ndarray:
