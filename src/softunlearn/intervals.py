@@ -191,7 +191,8 @@ def gap_change(
     Let A_j and B_j be the gaps of all pairs of groups in all comparisons, before and after. If i
     leads before, max B - max A >= B_i - A_i; if k leads after, it is at most B_k - A_k. So the
     interval spans those of every pair that may lead, by the sample; where one pair leads clearly,
-    it is that pair's. Where a pair's order is not certain, the wider variance is taken.
+    it is that pair's. Where a pair's order is not certain, the wider variance is taken. What is
+    not certain is what is within one standard error: a second one would be added in vain.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ def gap_change(
         d0, d1 = m0[a] - m0[b], m1[a] - m1[b]
         se0, se1 = np.sqrt(v0[a] + v0[b]), np.sqrt(v1[a] + v1[b])
         same, flipped = difference[a] + difference[b], total[a] + total[b]
-        unsure = (np.abs(d0) < Z * se0) | (np.abs(d1) < Z * se1)
+        unsure = (np.abs(d0) < se0) | (np.abs(d1) < se1)
         v = np.where(d0 * d1 >= 0, same, flipped)
         v = np.where(unsure, np.maximum(same, flipped), v)
         if labels:
