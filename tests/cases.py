@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from softunlearn.attacks import Boundary
+from softunlearn.attacks import FGSM, PGD, Boundary
 from softunlearn.curvature import Cholesky
 from softunlearn.head import LinearHead
 from softunlearn.metrics import DemographicParity, EqualizedOdds, EqualOpportunity, LogLoss
@@ -21,7 +21,14 @@ ALL_METRICS = [
     EqualOpportunity(positive=1),
     EqualizedOdds(positive=1),
 ]
-ALL_ATTACKS = [Boundary(), Boundary(gamma=2.0)]
+ALL_ATTACKS = [
+    Boundary(),
+    Boundary(gamma=2.0),
+    FGSM(0.3),
+    FGSM(0.3, norm="l2"),
+    PGD(0.3),
+    PGD(0.3, norm="l2"),
+]
 ALL_SOLVERS = [Cholesky()]
 ALL_SCHEMES = [ClosedForm(), ClosedForm(lam=0.5), TopK(), TopK(max_fraction=0.2), Bounded()]
 ALL_UNLEARNERS = list(ALGORITHMS.values())

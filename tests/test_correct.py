@@ -515,3 +515,12 @@ def test_influence_with_leverage_is_the_change_of_a_removal(rng):
     # to second order: not exact for a row that alone decides a weight, and far better than plain
     assert abs(better - exact) < abs(plain - exact)
     assert better > 3 * plain > 0
+
+
+def test_a_model_of_zero_weights_has_nothing_to_correct(rng):
+    X, y, g = noise(rng, 300)
+    model = LogisticRegression(C=1e-12).fit(X, y)
+    model.coef_ = np.zeros_like(model.coef_)
+    c = su.correct(model, train=(X, y), validation=(X, y, g))
+    assert c.status is su.Status.NOTHING_TO_CORRECT
+    assert set(c.before.validation.robustness) == {"boundary"}

@@ -11,6 +11,7 @@ it stand two that have one, the worst case within a ball.
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -333,8 +334,15 @@ class Evaluator:
 
 
 def with_budgets(attacks: Mapping[str, Attack], head: LinearHead, rows: Rows) -> dict[str, Attack]:
-    """Return the attacks, each with a budget: where it has none, set by the rows and the head."""
-    return {name: attack.fixed(head, rows.X) for name, attack in attacks.items()}
+    """Return the attacks, each with a budget: where it has none, set by the rows and the head.
+
+    Without those for which none can be set: a head of zero weights has no boundary.
+    """
+    found = {}
+    for name, attack in attacks.items():
+        with suppress(ValueError):
+            found[name] = attack.fixed(head, rows.X)
+    return found
 
 
 def _row_quantities(seen: Observed) -> dict[str, tuple[np.ndarray, bool]]:

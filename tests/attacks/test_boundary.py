@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from cases import ALL_ATTACKS
-from softunlearn.attacks import FGSM, PGD, Attack, Boundary
+from softunlearn.attacks import Attack, Boundary
 from softunlearn.attacks.boundary import boundary_distances
 from softunlearn.head import LinearHead
 from softunlearn.losses import predicted_class
 
-ATTACKS = [*ALL_ATTACKS, FGSM(0.3), FGSM(0.3, norm="l2"), PGD(0.3), PGD(0.3, norm="l2")]
+ATTACKS = ALL_ATTACKS
 
 
 @pytest.fixture(params=[(1, True), (1, False), (4, True)], ids=str)

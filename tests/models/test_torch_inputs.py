@@ -336,3 +336,11 @@ def test_a_module_whose_output_is_not_its_heads_is_refused(rng):
     module = nn.Sequential(nn.Linear(3, 1), nn.Sigmoid())
     with pytest.raises(ModelError, match="gives its output"):
         TorchModule(module).perturbed_inputs(FGSM(0.1, on="inputs"), torch.ones(4, 3))
+
+
+def test_a_module_that_works_in_place_leaves_the_rows_as_they_are():
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 1))
+    X = torch.linspace(-1, 1, 12).reshape(4, 3)
+    kept = X.clone()
+    TorchModule(module).features(X)
+    assert torch.equal(X, kept)

@@ -96,9 +96,13 @@ def _tensor(rows: Any) -> Tensor:
 
 
 def sent(inputs: Any, device: torch.device | str, floating: torch.dtype) -> Any:
-    """Return inputs on the device, floats in the module's precision."""
+    """Return copies of inputs on the device, floats in the module's precision.
+
+    A module may work in place on what it is given, and the rows are the user's.
+    """
     if isinstance(inputs, Tensor):
-        return inputs.to(device, floating if inputs.is_floating_point() else inputs.dtype)
+        dtype = floating if inputs.is_floating_point() else inputs.dtype
+        return inputs.to(device, dtype, copy=True)
     if isinstance(inputs, Mapping):
         return {name: sent(value, device, floating) for name, value in inputs.items()}
     if isinstance(inputs, tuple):
