@@ -177,3 +177,29 @@ def test_what_cannot_be_trained_deeper_is_refused(network, census, census_model)
         )
     with pytest.raises(ValueError, match="`layers` must be at least 1"):
         Scrub(layers=0)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_an_attack_on_a_networks_inputs_is_brought_down(adaptive, network, census):
+    attack = su.attacks.FGSM(0.2, norm="l2", on="inputs")
+    metric = su.attacks.Adaptive(attack) if adaptive else attack
+    X, y = torch.tensor(census.train.X), np.asarray(census.train.y)
+    held_out = torch.tensor(census.validation.X), np.asarray(census.validation.y)
+    c = su.correct(network, train=(X, y), validation=held_out, metric=metric, select="full")
+    # the whole network is attacked, by back-propagation, and measured as it is
+    attacked = TorchModule(c.model if adaptive else network)
+    perturbed = attacked.perturbed_inputs(attack, *held_out)
+    with torch.no_grad():
+        z = c.model(perturbed)[:, 0].numpy()
+    loss = np.logaddexp(0, z) - held_out[1] * z
+    np.testing.assert_allclose(c.point.metric, loss.mean(), rtol=1e-6)
+    assert c.point.metric < c.frontier[0].metric
+    robustness = c.after.validation.robustness["fgsm_l2_inputs"]
+    found = robustness.adaptive if adaptive else robustness.transfer
+    np.testing.assert_allclose(found.loss, c.point.metric, rtol=1e-6)
+
+
+def test_an_attack_on_inputs_needs_a_network(census, census_model):
+    attack = su.attacks.FGSM(0.2, on="inputs")
+    with pytest.raises(su.ModelError, match="give a torch module, or an attack on features"):
+        su.correct(census_model, train=census.train, validation=census.validation, metric=attack)
