@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss
 
 from softunlearn.attacks import FGSM, Boundary
-from softunlearn.correction import value_at
 from softunlearn.evaluation import Evaluator
 from softunlearn.head import LinearHead
+from softunlearn.message import value_at
 from softunlearn.rows import Rows
 
 

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from softunlearn.correction import BySplit, Correction, value_at
+from softunlearn.correction import BySplit, Correction
 from softunlearn.evaluation import Figures
 from softunlearn.intervals import Change
+from softunlearn.message import value_at
 
 T = TypeVar("T")
 

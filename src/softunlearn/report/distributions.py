@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from softunlearn.correction import HIGH_LEVERAGE
 from softunlearn.influence import Influence
+from softunlearn.message import HIGH_LEVERAGE
 from softunlearn.report.rows_shown import host
 from softunlearn.rows import Array
 

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from array_api_compat import to_device
 
-from softunlearn.correction import HIGH_LEVERAGE, Correction
+from softunlearn.correction import Correction
+from softunlearn.message import HIGH_LEVERAGE
 from softunlearn.models.groups import group_of_row, rows_array
 from softunlearn.report.plain import brief, cell, clean
 from softunlearn.rows import Rows
