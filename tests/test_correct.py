@@ -485,7 +485,7 @@ def test_of_several_targets_the_noise_is_held(rng):
     assert c.target == "demographic_parity by 0"
 
 
-def test_a_head_of_the_library_is_compared_with_unpaired_rows(correction):
+def test_changes_are_known_better_than_figures_since_rows_are_paired(correction):
     """Changes are paired: their intervals are narrower than those of the figures."""
     change = correction.change.test["accuracy"]
     figures = [correction.before.test, correction.after.test]
@@ -524,3 +524,43 @@ def test_a_model_of_zero_weights_has_nothing_to_correct(rng):
     c = su.correct(model, train=(X, y), validation=(X, y, g))
     assert c.status is su.Status.NOTHING_TO_CORRECT
     assert set(c.before.validation.robustness) == {"boundary"}
+
+
+def test_the_message_gives_every_attack_its_own_figure(two_columns):
+    model, rows = two_columns
+    adaptive = su.attacks.Adaptive(su.attacks.PGD(0.3, norm="l2"))
+    wanted = ["adversarial_loss", adaptive]
+    c = su.correct(model, **rows, metric=wanted, select=su.Select(utility_loss_at_most=1.0))
+    assert c.chosen
+    before, after = (f.test.robustness for f in (c.before, c.after))
+    for name, was, now in (
+        ("adversarial_loss", before["boundary"].transfer, after["boundary"].transfer),
+        ("adaptive_loss", before["pgd_l2"].adaptive, after["pgd_l2"].adaptive),
+    ):
+        assert f"{name} goes from {was.loss:.4f} to {now.loss:.4f}" in c.message
+
+
+def test_two_attacks_of_one_kind_are_told_apart(two_columns):
+    model, rows = two_columns
+    weak, strong = su.attacks.FGSM(0.1, norm="l2"), su.attacks.FGSM(0.5, norm="l2")
+    c = su.correct(model, **rows, metric=weak, hold=strong)
+    losses = {k: v.transfer.loss for k, v in c.before.validation.robustness.items()}
+    np.testing.assert_allclose(losses["fgsm_l2"], c.frontier[0].metric)
+    np.testing.assert_allclose(losses["fgsm_l2_2"], c.frontier[0].held[0])
+
+
+def test_the_message_says_nothing_of_a_gap_that_is_not_among_the_figures(two_columns):
+    model, rows = two_columns
+    pairwise = su.metrics.DemographicParity(aggregate="mean_pairwise")
+    c = su.correct(model, **rows, metric=pairwise, select="full")
+    assert "On test rows accuracy goes from" in c.message
+    by_position = su.metrics.DemographicParity(by=0)
+    c = su.correct(model, **rows, metric=by_position, select="full")
+    gap = c.after.test.gaps["demographic_parity by sex"].probabilities
+    assert f"to {gap:.4f} (change" in c.message
+
+
+def test_what_hard_weights_cannot_hold_is_refused(census, census_model):
+    rows = {"train": census.train, "validation": census.validation}
+    with pytest.raises(ValueError, match="`hold` needs weights that can hold"):
+        su.correct(census_model, **rows, hold="equal_opportunity", scheme="hard")

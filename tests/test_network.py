@@ -203,3 +203,22 @@ def test_an_attack_on_inputs_needs_a_network(census, census_model):
     attack = su.attacks.FGSM(0.2, on="inputs")
     with pytest.raises(su.ModelError, match="give a torch module, or an attack on features"):
         su.correct(census_model, train=census.train, validation=census.validation, metric=attack)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        su.attacks.Adaptive(su.attacks.FGSM(0.2)),
+        su.attacks.FGSM(0.2, on="inputs"),
+    ],
+    ids=["adaptive", "inputs"],
+)
+def test_attacks_that_deeper_layers_would_change_are_refused(metric, network, census):
+    with pytest.raises(ValueError, match="needs an algorithm with layers=1"):
+        su.correct(
+            network,
+            train=(torch.tensor(census.train.X), np.asarray(census.train.y)),
+            validation=(torch.tensor(census.validation.X), np.asarray(census.validation.y)),
+            metric=metric,
+            algorithm=CatastrophicForgetting(layers=2),
+        )

@@ -19,11 +19,13 @@ from softunlearn.metrics import (
     DemographicParity,
     EqualizedOdds,
     EqualOpportunity,
+    GroupGap,
     Metric,
     Target,
 )
 from softunlearn.metrics.metric import name_of
 from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.models.groups import Groups
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows, as_rows
 
@@ -37,6 +39,10 @@ METRICS: dict[str, Wanted] = {
     "adaptive_loss": Adaptive(PGD(norm="l2")),
 }
 """The targets that a string names."""
+
+_GAPS: dict[type, str] = {
+    type(metric): name for name, metric in METRICS.items() if isinstance(metric, GroupGap)
+}
 
 BUDGETED: dict[str, Attack] = {"l2_ball": FGSM(norm="l2"), "linf_ball": FGSM(norm="linf")}
 """Attacks that every head is measured under, beside the correction's own: on a linear head of one
@@ -76,21 +82,65 @@ def needs_groups(want: Wanted) -> bool:
     return not isinstance(want, Attack | Adaptive | Target) and bool(want.needs_groups)
 
 
-def attack_of(*wants: Wanted) -> Attack:
-    """Return the first attack among what is wanted, or the paper's."""
-    for want in wants:
-        if isinstance(want, Adaptive):
-            return want.attack
-        if isinstance(want, Attack):
-            return want
-    return Boundary()
+def budgeted(want: Wanted, head: LinearHead, phi: Array) -> Wanted:
+    """Return what is wanted; an attack without a budget gets that of the rows."""
+    if isinstance(want, Adaptive):
+        return Adaptive(want.attack.fixed(head, phi))
+    return want.fixed(head, phi) if isinstance(want, Attack) else want
 
 
-def attack_name(attack: Attack) -> str:
-    """Return what the figures call an attack."""
+def attacks_of(wants: Sequence[Wanted]) -> dict[str, Attack]:
+    """Return the attacks among what is wanted, by the name that the figures give them.
+
+    The paper's where there are none. A second one of a kind is numbered.
+    """
+    found: dict[str, Attack] = {}
+    attacks = [want.attack if isinstance(want, Adaptive) else want for want in wants]
+    for attack in [one for one in attacks if isinstance(one, Attack)] or [Boundary()]:
+        if attack not in found.values():
+            kind = _kind(attack)
+            same = sum(_kind(other) == kind for other in found.values())
+            found[f"{kind}_{same + 1}" if same else kind] = attack
+    return found
+
+
+def _kind(attack: Attack) -> str:
     name = type(attack).__name__.lower()
     norm, on = getattr(attack, "norm", None), getattr(attack, "on", "features")
     return "_".join([name, *([norm] if norm else []), *(["inputs"] if on == "inputs" else [])])
+
+
+def figure_path(
+    want: Wanted, attacks: Mapping[str, Attack], positive: int | None, coding: Groups | None
+) -> str:
+    """Return where the figures hold what is wanted, "" where they do not.
+
+    Parameters
+    ----------
+    want : Metric, Attack, Adaptive or Target
+        Attacks have their budgets.
+    attacks : dict of str to Attack
+        Those that every head is measured under.
+    positive : int or None
+        The class whose gaps are measured.
+    coding : Groups or None
+        How groups are coded.
+    """
+    if isinstance(want, Attack | Adaptive):
+        protocol = "adaptive" if isinstance(want, Adaptive) else "transfer"
+        attack = want.attack if isinstance(want, Adaptive) else want
+        name = next(name for name, known in attacks.items() if known == attack)
+        return f"robustness.{name}.{protocol}.loss"
+    metric = _GAPS.get(type(want))
+    if metric is None or not isinstance(want, GroupGap) or coding is None:
+        return ""
+    if want.aggregate != "max_min" or want.positive not in (None, positive):
+        return ""
+    which = ""
+    if want.by is not None and len(coding.columns) > 1:
+        which = f" by {coding.of(want.by).by}".replace(".", "_")
+    kind = "loss" if isinstance(want, EqualOpportunity) else "probabilities"
+    return f"gaps.{metric}{which}.{kind}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from softunlearn.adversary import Adversary
 from softunlearn.aims import (
     Wanted,
     named,
@@ -149,6 +151,11 @@ def correct(
     scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
     rule = named(select, RULES, Rule, "select")
     path_ = _path(path, algorithm_, scheme_)
+    if holds and isinstance(scheme_, TopK):
+        raise ValueError(
+            "`hold` needs weights that can hold something: hard ones look at the target alone. "
+            "Give scheme='soft' or 'bounded'."
+        )
     _check_numbers(only_above, random_state)
     report, clock = progress or (lambda what, part: None), _Clock()
 
@@ -157,14 +164,14 @@ def correct(
         parts = {"train": train, "validation": validation, "test": test}
         given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
         task = read_task(model, given, wants, holds)
-        rows, goal = task.rows, task.goal
+        rows, goal, paths = task.rows, task.goal, task.paths
 
     with clock("step 1: influence"):
         report("step 1: influence", 0.0)
         to_do = _worth_correcting(goal, only_above, insist)
         if any(to_do):
             goal = goal.only(to_do)
-            names = tuple(name for name, todo in zip(names, to_do, strict=True) if todo)
+            names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Cholesky()
         scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
 
@@ -192,6 +199,7 @@ def correct(
         scores,
         task.coding,
         names,
+        paths,
         clock.seconds,
     )
     return with_choice(session, frontier, choice)
@@ -264,9 +272,16 @@ def _correctable(
             f"`layers` is {algorithm.layers}, and only the last layer of this model can be "
             "trained; deeper layers need a torch module."
         )
-    for one in (*goal.targets, *goal.held):
-        if len(one.rows_for(goal.original)) != len(goal.validation):
-            raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
+    aims = (*goal.targets, *goal.held)
+    if any(isinstance(one, Adversary) and one.against is None for one in aims) or any(
+        getattr(attack, "on", "") == "inputs" for attack in task.evaluator.attacks.values()
+    ):
+        raise ValueError(
+            "An attack that adapts, or is on a network's inputs, needs an algorithm with "
+            "layers=1: deeper layers change what it is made against."
+        )
+    if any(len(one.rows_for(goal.original)) != len(goal.validation) for one in aims):
+        raise ValueError("A metric on rows of its own needs an algorithm with layers=1.")
     as_given = replace(scores.objective.rows, X=task.given["train"].X)
     tail = task.adapter.tail(as_given, algorithm.layers)
     return NetworkOnRows(task.adapter, tail, goal, task.given["validation"].X, seed)

@@ -78,6 +78,7 @@ class Session:
     scores: Scores
     coding: Groups | None
     names: tuple[str, ...]
+    paths: tuple[str, ...]
     timings: dict[str, float]
 
     @cached_property

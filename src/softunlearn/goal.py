@@ -184,15 +184,6 @@ class Goal:
         g = None if rows.g is None else _host(rows.g)
         return metric_interval(aim.metric, z, _host(rows.y), g)
 
-    def metric_interval(self, head: LinearHead) -> Interval:
-        """Return the interval of `metric` at a head."""
-        found = [self.interval(i, head) for i in range(len(self.targets))]
-        if len(found) == 1:
-            return found[0]
-        scale = [s if s > 0 else np.inf for s in self.start.metrics]
-        low = max(x.low / s for x, s in zip(found, scale, strict=True))
-        return Interval(low, max(x.high / s for x, s in zip(found, scale, strict=True)))
-
     def only(self, kept: tuple[bool, ...]) -> "Goal":
         """Return the goal with some targets kept as such and the others held."""
         pairs = list(zip(self.targets, kept, strict=True))

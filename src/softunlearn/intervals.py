@@ -43,8 +43,8 @@ class Interval:
 
     Examples
     --------
-    >>> 0.0 in Interval(-0.1, 0.2), Interval(-0.1, 0.2) < 0.3
-    (True, True)
+    >>> 0.0 in Interval(-0.1, 0.2), 0.3 in Interval(-0.1, 0.2)
+    (True, False)
     """
 
     low: float
@@ -52,12 +52,6 @@ class Interval:
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
-
-    def __lt__(self, value: float) -> bool:
-        return self.high < value
-
-    def __gt__(self, value: float) -> bool:
-        return self.low > value
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,10 @@ def _on_test_rows(correction: "Correction") -> str:
     assert before is not None
     assert changes is not None
     said, certain = [], True
-    for name in correction.session.names:
-        path = metric_path(name, before.attack)
+    session = correction.session
+    for name, path in zip(session.names, session.paths, strict=True):
         if path in changes:
-            what = "the metric" if len(correction.session.names) == 1 else name
+            what = "the metric" if len(session.names) == 1 else name
             said.append(_moved(what, value_at(before, path), changes[path]))
             certain = certain and changes[path].high < 0
     said.append(_moved("accuracy", before.accuracy, changes["accuracy"]))
@@ -65,19 +65,6 @@ def _moved(what: str, was: float, change: Change) -> str:
 
 def _range(change: Change) -> str:
     return f"(change {change.value:+.4f}, 95 % {change.low:+.4f} to {change.high:+.4f})"
-
-
-def metric_path(target: str, attack: str) -> str:
-    """Return where the figures hold a target, "" where they do not."""
-    metric, _, column = target.partition(" by ")
-    if metric in ("demographic_parity", "equal_opportunity", "equalized_odds"):
-        which = f" by {column.replace('.', '_')}" if column else ""
-        kind = "loss" if metric == "equal_opportunity" else "probabilities"
-        return f"gaps.{metric}{which}.{kind}"
-    return {
-        "adversarial_loss": f"robustness.{attack}.transfer.loss",
-        "adaptive_loss": f"robustness.{attack}.adaptive.loss",
-    }.get(target, "")
 
 
 def value_at(figures: Figures, path: str) -> float:

@@ -48,7 +48,8 @@ class Select:
     ----------
     metric_at_most : float, optional
         Take the point of best utility whose validation metric is no larger. Where none is, the
-        one of smallest metric, with status TARGET_OUT_OF_REACH.
+        one of smallest metric, with status TARGET_OUT_OF_REACH. With several metrics: the largest
+        part that may be left of any, 0 to 1.
     utility_loss_at_most : float, optional
         Validation utility that may be lost, as measured. Default: 0.002, and certainly no more
         than 0.02 (the 95 % interval of the loss); or no limit where `metric_at_most` is given.
@@ -180,9 +181,12 @@ RULES: dict[str, Rule] = {"no_utility_loss": Select(), "full": Full(), "none": U
 
 def _corrected(frontier: Frontier, index: int) -> Choice:
     start, point = frontier[0], frontier[index]
+    fall = f"the metric falls from {start.metric:.4f} to {point.metric:.4f}"
+    if len(point.metrics) > 1:
+        fall = f"the metrics fall to {point.metric:.1%} of what they were, or less,"
     return Choice(
         index,
         Status.CORRECTED,
-        f"On validation rows the metric falls from {start.metric:.4f} to {point.metric:.4f} and "
-        f"accuracy goes from {start.accuracy:.4f} to {point.accuracy:.4f}.",
+        f"On validation rows {fall} and accuracy goes from {start.accuracy:.4f} to "
+        f"{point.accuracy:.4f}.",
     )

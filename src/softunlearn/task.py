@@ -11,11 +11,11 @@ from softunlearn.aims import (
     Wanted,
     adapted,
     aim,
-    attack_name,
-    attack_of,
+    attacks_of,
+    budgeted,
+    figure_path,
     needs_groups,
 )
-from softunlearn.attacks import Adaptive, Attack
 from softunlearn.evaluation import Evaluator, with_budgets
 from softunlearn.goal import Aim, Goal
 from softunlearn.head import LinearHead
@@ -28,7 +28,10 @@ from softunlearn.rows import Rows
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What the user gave, checked and encoded."""
+    """What the user gave, checked and encoded.
+
+    `paths` says where the figures hold each target, "" where they do not.
+    """
 
     adapter: ModelAdapter
     rows: dict[str, Rows]
@@ -36,6 +39,7 @@ class Task:
     goal: Goal
     evaluator: Evaluator
     coding: Groups | None
+    paths: tuple[str, ...]
 
 
 def read_task(
@@ -51,42 +55,26 @@ def read_task(
         )
         for name, part in given.items()
     }
-    own = attack_of(*wants, *holds)
-    attacks = with_budgets({attack_name(own): own, **BUDGETED}, head, rows["validation"])
-    craft = Crafter(adapter, head)
+    validation, craft = rows["validation"], Crafter(adapter, head)
+    wants, holds = (
+        tuple(budgeted(want, head, validation.X) for want in some) for some in (wants, holds)
+    )
+
+    def aims(some: tuple[Wanted, ...], name: str) -> tuple[Aim, ...]:
+        given_rows = given["validation"]
+        return tuple(aim(want, encoder, validation, given_rows, craft, name) for want in some)
+
+    attacks = attacks_of((*wants, *holds)) | with_budgets(BUDGETED, head, validation)
+    positive, coding = _positive((*wants, *holds), head), encoder.coding
     return Task(
         adapter,
         rows,
         given,
-        Goal(
-            head,
-            _aims(wants, encoder, rows, given, craft, "metric"),
-            _aims(holds, encoder, rows, given, craft, "hold"),
-            rows["validation"],
-        ),
-        Evaluator(head, attacks, _positive(wants, head), encoder.groups, craft),
-        encoder.coding,
+        Goal(head, aims(wants, "metric"), aims(holds, "hold"), validation),
+        Evaluator(head, attacks, positive, encoder.groups, craft),
+        coding,
+        tuple(figure_path(want, attacks, positive, coding) for want in wants),
     )
-
-
-def _aims(
-    wants: tuple[Wanted, ...],
-    encoder: Encoder,
-    rows: dict[str, Rows],
-    given: dict[str, Rows],
-    craft: Crafter,
-    argument: str,
-) -> tuple[Aim, ...]:
-    """Return what is wanted as functions of heads; attacks without a budget get one."""
-    head, validation = encoder.head, rows["validation"]
-    found = []
-    for want in wants:
-        if isinstance(want, Adaptive):
-            want = Adaptive(want.attack.fixed(head, validation.X))
-        elif isinstance(want, Attack):
-            want = want.fixed(head, validation.X)
-        found.append(aim(want, encoder, validation, given["validation"], craft, argument))
-    return tuple(found)
 
 
 def _positive(wants: tuple[Wanted, ...], head: LinearHead) -> int | None:

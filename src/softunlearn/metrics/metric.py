@@ -122,11 +122,6 @@ class Target:
         dz = self.metric.logit_gradient(*self._logits(head))
         return HeadObjective(head, self.rows).pullback(dz[:, :, None])[:, 0]
 
-    def pieces(self, head: LinearHead) -> tuple[Float[Array, "m"], Float[Array, "p m"]]:
-        """Return the values of the metric's pieces at a head, and their gradients in theta."""
-        found = pieces(self.metric, *self._logits(head))
-        return found.values, found.through(HeadObjective(head, self.rows).pullback)
-
     def _logits(self, head: LinearHead) -> tuple[Array, Array, Array | None]:
         rows: Rows = self.rows
         return HeadObjective(head, rows).logits(), rows.y, rows.g

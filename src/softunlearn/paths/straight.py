@@ -27,8 +27,30 @@ class Straight:
 
     Parameters
     ----------
-    steps : sequence of float
+    steps : sequence of float, default=0.05, 0.10, ..., 1
         Parts of the budget, ascending.
+
+    Raises
+    ------
+    ValueError
+        A step is not above 0 and at most 1.
+
+    References
+    ----------
+    Eq. 6 to 8.
+
+    Examples
+    --------
+    The paper's single step:
+
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> data = su.datasets.load("census", n_rows=2000)
+    >>> model = LogisticRegression().fit(data.train.X, data.train.y)
+    >>> path = su.paths.Straight((1.0,))
+    >>> c = su.correct(model, train=data.train, validation=data.validation, path=path)
+    >>> [point.step for point in c.frontier]
+    [0.0, 1.0]
     """
 
     steps: Sequence[float] = STEPS
