@@ -28,13 +28,14 @@ from softunlearn.correction import Correction, Session, with_choice
 from softunlearn.curvature import Cholesky, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
-from softunlearn.influence import Scores, influence, removal_influence
+from softunlearn.influence import Scores, removal_influence
 from softunlearn.metrics import Target
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
 from softunlearn.objective import HeadObjective
 from softunlearn.paths import PATHS, Correctable, HeadOnRows, Path, Relinearised, Start
 from softunlearn.paths.frontier import Frontier, Progress
+from softunlearn.row_vectors import Directed
 from softunlearn.rows import as_rows
 from softunlearn.select import RULES, Choice, Rule
 from softunlearn.task import Task, read_task
@@ -176,13 +177,13 @@ def correct(
         scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
 
     with clock("step 2: weights"):
-        problem = _problem(goal, scores, scheme_)
+        problem = _problem(goal, scores, scheme_, algorithm_)
         weights = scheme_.solve(problem)
 
     with clock("step 3: correction"):
         correctable = _correctable(algorithm_, task, scores, goal, random_state)
         start = Start(correctable, goal, problem, scheme_, algorithm_, solver)
-        if any(to_do) and bool((weights.eps != 0).any()):
+        if any(to_do) and weights.change_something:
             frontier = path_.walk(start, report)
             choice = _undiverged(rule.choose(frontier), frontier)
         else:
@@ -238,22 +239,31 @@ def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool
 
 def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Scores:
     """Return the rows' influence on targets, utility and what is held, in this order."""
-    head, curvature = goal.original, solver.factor(objective)
+    head, objective = goal.original, objective.read_once(gram=True)
     aims = (*goal.targets, goal.utility, *goal.held)
     columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
     gradients = array_namespace(head.W).stack(columns, axis=1)
-    return Scores(objective, curvature, gradients, *influence(objective, curvature, gradients))
+    return Scores.of(objective, solver.factor(objective), gradients)
 
 
-def _problem(goal: Goal, scores: Scores, scheme: WeightScheme) -> Problem:
-    """Return step 2's problem; rows that are removed whole count with their leverage."""
-    m, influences, values = len(goal.targets), scores.values, goal.start.metrics
+def _problem(goal: Goal, scores: Scores, scheme: WeightScheme, algorithm: Unlearner) -> Problem:
+    """Return step 2's problem.
+
+    Where weights and correction need no influence row by row, all are known by their directions.
+    Rows that are removed whole count with their leverage.
+    """
+    m, values = len(goal.targets), goal.start.metrics
+    budget = max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0)
+    if isinstance(scheme, ClosedForm) and isinstance(algorithm, InfluenceUpdate):
+        sides = scores.directions[:, :m], scores.directions[:, m:]
+        return Problem(*(Directed(scores.objective, side) for side in sides), budget)
+    influences = scores.values
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
         influences = removal_influence(influences, scores.leverage)
     return Problem(
         influences[:, 0] if m == 1 else influences[:, :m],
         influences[:, m] if not goal.held else influences[:, m:],
-        budget=max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0),
+        budget,
     )
 
 

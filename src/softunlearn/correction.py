@@ -26,6 +26,7 @@ from softunlearn.models.groups import Groups
 from softunlearn.network import UnlearnedNetwork
 from softunlearn.paths import Frontier, Point, Start
 from softunlearn.paths import Path as Way
+from softunlearn.row_vectors import entries
 from softunlearn.rows import Rows
 from softunlearn.select import Choice
 from softunlearn.weights import Conditions, conditions
@@ -182,7 +183,7 @@ class Correction:
     @cached_property
     def weights(self) -> np.ndarray:
         """Return eps (n,): the training rows' weight changes that stand for the chosen point."""
-        return _host(self.point.weigh())
+        return _host(entries(self.point.weigh()))
 
     @property
     def influence(self) -> Influence:

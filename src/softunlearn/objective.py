@@ -6,7 +6,9 @@ gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient
 [phi_i, 1], so every product with G or G^T is one with Phi (Eq. 1 and 2).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from array_api_compat import array_namespace
 from jaxtyping import Float
@@ -14,6 +16,18 @@ from jaxtyping import Float
 from softunlearn.head import LinearHead
 from softunlearn.losses import CrossEntropy, RowLoss
 from softunlearn.rows import Array, Chunk, Rows
+
+
+WIDEST = 4096
+"""Parameters up to which H and G^T G are summed together: three such matrices take 400 MB."""
+
+
+class Totals(NamedTuple):
+    """Sums over all rows at one head: grad F, H and, where it was asked for, G^T G."""
+
+    gradient: Float[Array, "p"]
+    hessian: Float[Array, "p p"]
+    gram: Float[Array, "p p"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +41,42 @@ class HeadObjective:
     rows : Rows
         Features `X` are the head's inputs, an array of shape (n, d); labels are class codes.
     loss : RowLoss, default=CrossEntropy()
+    totals : Totals, optional
+        What `summed` has found: no pass is then made for these.
     """
 
     head: LinearHead
     rows: Rows
     loss: RowLoss = field(default_factory=CrossEntropy)
+    totals: Totals | None = None
+
+    def read_once(self, *, gram: bool) -> "HeadObjective":
+        """Return the objective for which rows that are not in memory have been read, once.
+
+        It knows grad F, H and, where asked, G^T G. The same one where the rows are in memory, or
+        the head is too wide for such matrices: a total is then summed when it is asked for.
+        """
+        known = self.totals is not None and (self.totals.gram is not None or not gram)
+        if known or self.rows.in_memory or self.head.n_parameters > WIDEST:
+            return self
+        return self.summed(gram=gram)
+
+    def summed(self, *, gram: bool) -> "HeadObjective":
+        """Return the objective that knows grad F, H and, where asked, G^T G, from one pass."""
+
+        def part(chunk: Chunk) -> tuple[Array, ...]:
+            phi, dz = self._row_gradients(chunk)
+            H = self._weighted_gram(phi, self._row_curvature(chunk, phi))
+            sums = self._pull(phi, dz[:, :, None]), H
+            return (*sums, self._weighted_gram(phi, _outer(dz))) if gram else sums
+
+        gradient, H, *rest = self.rows.sum(part)
+        totals = Totals(
+            gradient[:, 0] + self.head.penalty * self.head.theta,
+            H + self._penalty_matrix(),
+            rest[0] if gram else None,
+        )
+        return replace(self, totals=totals)
 
     def logits(self) -> Float[Array, "n k"]:
         """Return z of each row."""
@@ -50,6 +95,8 @@ class HeadObjective:
 
     def total_gradient(self) -> Float[Array, "p"]:
         """Return grad F(theta), penalty included: zero where training has converged."""
+        if self.totals is not None:
+            return self.totals.gradient
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
@@ -68,12 +115,13 @@ class HeadObjective:
 
     def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
         """Return G v: every row's gradient times m parameter vectors."""
+        return self.rows.map(lambda chunk: self._row_products(chunk, v)[-1])
 
-        def part(chunk: Chunk) -> Array:
-            phi, dz = self._row_gradients(chunk)
-            return array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
-
-        return self.rows.map(part)
+    def row_products_by_chunk(
+        self, v: Float[Array, "p m"]
+    ) -> Iterator[tuple[slice, Float[Array, "rows m"]]]:
+        """Yield G v of some rows after the other, and which these are."""
+        return self.rows.stream(lambda chunk: self._row_products(chunk, v)[-1])
 
     def pullback(self, dz: Float[Array, "n k m"]) -> Float[Array, "p m"]:
         """Return the parameter gradients of m functions of the logits, from their dz."""
@@ -90,15 +138,14 @@ class HeadObjective:
 
     def hessian(self) -> Float[Array, "p p"]:
         """Return H = grad^2 F, penalty included. p x p: only where that fits."""
-        xp = array_namespace(self.head.W)
+        if self.totals is not None:
+            return self.totals.hessian
 
         def part(chunk: Chunk) -> Array:
             phi = self._phi(chunk)
             return self._weighted_gram(phi, self._row_curvature(chunk, phi))
 
-        return self.rows.sum(part) + self.head.penalty[:, None] * xp.eye(
-            self.head.n_parameters, dtype=self.head.W.dtype, device=self.head.W.device
-        )
+        return self.rows.sum(part) + self._penalty_matrix()
 
     def hessian_diagonal(self) -> Float[Array, "p"]:
         """Return the diagonal of H, penalty included, without forming H."""
@@ -114,20 +161,32 @@ class HeadObjective:
 
     def at(self, head: LinearHead) -> "HeadObjective":
         """Return the same objective at another head."""
-        return replace(self, head=head)
+        return replace(self, head=head, totals=None)
 
     def reweighted(self, w: Float[Array, "n"]) -> "HeadObjective":
         """Return the objective with every row's training weight times w."""
-        rows = self.rows
-        weight = w if rows.weight is None else rows.weight * w
-        return replace(self, rows=replace(rows, weight=weight))
+        return replace(self, rows=self.rows.reweighted(w), totals=None)
 
     def gram(self) -> Float[Array, "p p"]:
         """Return G^T G."""
+        if self.totals is not None and self.totals.gram is not None:
+            return self.totals.gram
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
-            return self._weighted_gram(phi, dz[:, :, None] * dz[:, None, :])
+            return self._weighted_gram(phi, _outer(dz))
+
+        return self.rows.sum(part)
+
+    def gram_products(self, v: Float[Array, "p m"]) -> tuple[Array, Array]:
+        """Return G^T G v, shape (p, m), and v^T G^T G v, in one pass without forming G^T G."""
+        if self.totals is not None and self.totals.gram is not None:
+            pulled = self.totals.gram @ v
+            return pulled, v.T @ pulled
+
+        def part(chunk: Chunk) -> tuple[Array, Array]:
+            phi, dz, a = self._row_products(chunk, v)
+            return self._pull(phi, dz[:, :, None] * a[:, None, :]), a.T @ a
 
         return self.rows.sum(part)
 
@@ -164,6 +223,12 @@ class HeadObjective:
 
         return self.rows.map(part)
 
+    def _penalty_matrix(self) -> Array:
+        """Return the penalty's Hessian."""
+        xp, head = array_namespace(self.head.W), self.head
+        identity = xp.eye(head.n_parameters, dtype=head.W.dtype, device=head.W.device)
+        return head.penalty[:, None] * identity
+
     def _phi(self, chunk: Chunk) -> Array:
         """Return the chunk's features in the head's precision (float64)."""
         xp, dtype = array_namespace(chunk.X), self.head.W.dtype
@@ -174,6 +239,11 @@ class HeadObjective:
         phi = self._phi(chunk)
         dz = self.loss.logit_gradient(self.head.logits(phi), chunk.y)
         return phi, dz if chunk.weight is None else chunk.weight[:, None] * dz
+
+    def _row_products(self, chunk: Chunk, v: Array) -> tuple[Array, Array, Array]:
+        """Return the rows of G as `_row_gradients` does, and G v."""
+        phi, dz = self._row_gradients(chunk)
+        return phi, dz, array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
 
     def _curvature_product(self, chunk: Chunk, phi: Array, u: Array) -> Array:
         """Return s_i d2l_i/dz_i2 times u_i of each row, shape (n, k, m)."""
@@ -234,3 +304,8 @@ class HeadObjective:
         top = xp.concat([gram, edge], axis=1)
         bottom = xp.concat([edge.T, xp.reshape(xp.sum(c), (1, 1))], axis=1)
         return xp.concat([top, bottom], axis=0)
+
+
+def _outer(dz: Array) -> Array:
+    """Return every row's dz dz^T, shape (n, k, k)."""
+    return dz[:, :, None] * dz[:, None, :]

@@ -23,9 +23,7 @@ from jaxtyping import Float
 
 from softunlearn.rows import Array
 from softunlearn.weights.problem import OPPOSED
-
-CHUNK_ROWS = 2**14
-"""Rows met at once: their few intermediate vectors stay in the processor's cache."""
+from softunlearn.weights.unit_rows import UnitRows, support
 
 TOLERANCE = 1e-11
 """Of the gradient, relative to ||eps|| where the rows of B have length one."""
@@ -76,8 +74,8 @@ class Dual:
 
     Parameters
     ----------
-    B : array of shape (q, n)
-        Influences, one row a constraint, each of length about one.
+    rows : UnitRows
+        B: influences, one row a constraint, each of length about one.
     delta : ndarray of shape (q,)
         Budgets; 0 for utilities.
     lower, upper : ndarray of shape (q,)
@@ -86,7 +84,7 @@ class Dual:
         Bounds on eps.
     """
 
-    B: Float[Array, "q n"]
+    rows: UnitRows
     delta: Float[np.ndarray, "q"]
     lower: Float[np.ndarray, "q"]
     upper: Float[np.ndarray, "q"]
@@ -95,28 +93,28 @@ class Dual:
 
     def at(self, x: Float[np.ndarray, "q"]) -> Point:
         """Return the point at x, in one pass over the rows."""
-        xp, n = array_namespace(self.B), self.B.shape[1]
-        x_on_device = xp.asarray(x, dtype=self.B.dtype, device=device(self.B))
-        falls, hessian = xp.zeros_like(self.B[:, :1])[:, 0], self.B[:, :0] @ self.B[:, :0].T
+        falls, hessian = np.zeros(len(x)), np.zeros((len(x), len(x)))
         square = unclipped = above = total = 0.0
-        for start in range(0, n, CHUNK_ROWS):
-            b = self.B[:, start : min(n, start + CHUNK_ROWS)]
-            r = x_on_device @ b
+        first = self.rows.columns[0]
+        xp = array_namespace(first)
+        x_there = xp.asarray(x, dtype=xp.float64, device=device(first))
+        for _, b in self.rows.blocks():
+            r = x_there @ b
             eps = xp.clip(r, self.lo, self.hi)
-            inside = xp.astype(eps == r, b.dtype)
-            falls = falls + b @ eps
-            hessian = hessian + (b * inside) @ b.T
-            square += eps @ eps
-            unclipped += r @ r
-            above += xp.sum(xp.clip(r, 0.0, None))
-            total += xp.sum(r)
+            inside = b[:, eps == r]
+            falls += _host(b @ eps)
+            hessian += _host(inside @ inside.T)
+            square += float(eps @ eps)
+            unclipped += float(r @ r)
+            above += float(xp.sum(xp.clip(r, 0.0, None)))
+            total += float(xp.sum(r))
         return Point(
             x,
-            _to_numpy(falls),
-            _to_numpy(hessian),
-            float(square) ** 0.5,
-            float(unclipped) ** 0.5,
-            support(self.lo, self.hi, float(above), float(above - total)),
+            falls,
+            hessian,
+            square**0.5,
+            unclipped**0.5,
+            support(self.lo, self.hi, above, above - total),
         )
 
     def gradient(self, point: Point) -> Float[np.ndarray, "q"]:
@@ -261,14 +259,5 @@ def minimise_quadratic(
     return d
 
 
-def support(lo: float, hi: float, above: float, below: float) -> float:
-    """Return the largest r . eps for lo <= eps <= hi, given the sums of r's two signs.
-
-    A sum that is rounding beside the other counts as zero: a bound may be infinite.
-    """
-    parts = (hi, above, below), (-lo, below, above)
-    return sum((bound * sum_ for bound, sum_, other in parts if sum_ > TOLERANCE * other), 0.0)
-
-
-def _to_numpy(values: Array) -> np.ndarray:
-    return np.asarray(to_device(values, "cpu"), dtype=np.float64)
+def _host(values: Array) -> np.ndarray:
+    return np.asarray(to_device(values, "cpu"))
