@@ -77,7 +77,8 @@ def correct(
         bare or at the end of a Pipeline, or a torch module; `models.TorchModule(module, ...)`
         where one needs options. It is not changed.
     train : Rows or tuple (X, y)
-        The rows that the model was trained on. They need no group.
+        The rows that the model was trained on. They need no group. `Rows.from_parquet` for rows
+        that do not fit in memory: one pass over them is made, and n-length results when asked for.
     validation : Rows or tuple (X, y, g)
         Rows that decide: the metric and utility are measured here. Groups `g` are needed for a
         fairness metric, and here only.
@@ -99,7 +100,8 @@ def correct(
     path : "relinearised", "straight" or Path, optional
         How the full correction is approached: with new influences at every point, or along one
         direction, as in the paper. Default: the former for the influence update with soft
-        weights, which alone can take it.
+        weights, which alone can take it; with one curvature for the whole way where every new one
+        would be another pass over rows that are not in memory.
     only_above : float, default=0.0
         Correct only where the validation metric is larger than this (Algorithm 1's threshold).
     insist : bool, default=False
@@ -151,7 +153,15 @@ def correct(
     algorithm_ = named(algorithm, ALGORITHMS, Unlearner, "algorithm")
     scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
     rule = named(select, RULES, Rule, "select")
-    path_ = _path(path, algorithm_, scheme_)
+    parts = {"train": train, "validation": validation, "test": test}
+    given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
+    in_memory = given["train"].in_memory
+    path_ = _path(path, algorithm_, scheme_, in_memory=in_memory)
+    if isinstance(algorithm_, ByTraining) and not in_memory:
+        raise ValueError(
+            f"{type(algorithm_).__name__} takes training rows in random order, and these are read "
+            "in chunks. Give algorithm='influence', 'fisher' or 'ntk', or rows in memory."
+        )
     if holds and isinstance(scheme_, TopK):
         raise ValueError(
             "`hold` needs weights that can hold something: hard ones look at the target alone. "
@@ -162,8 +172,7 @@ def correct(
 
     with clock("reading rows"):
         report("reading rows", 0.0)
-        parts = {"train": train, "validation": validation, "test": test}
-        given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
+        given = {name: rows if name == "train" else rows.read() for name, rows in given.items()}
         task = read_task(model, given, wants, holds)
         rows, goal, paths = task.rows, task.goal, task.paths
 
@@ -214,10 +223,14 @@ def _check_numbers(only_above: Any, random_state: Any) -> None:
         raise ValueError(f"`random_state` must be an integer of at least 0, got {random_state!r}.")
 
 
-def _path(path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme) -> Path:
+def _path(
+    path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme, *, in_memory: bool
+) -> Path:
     """Return the path that is asked for, or that suits algorithm and scheme."""
     soft = isinstance(scheme, ClosedForm) and scheme.lam == 0
     fits = isinstance(algorithm, InfluenceUpdate) and soft
+    if path is None and fits and not in_memory:
+        return Relinearised(refresh=None)
     if path is None:
         return PATHS["relinearised" if fits else "straight"]
     found = named(path, PATHS, Path, "path")
@@ -255,8 +268,11 @@ def _problem(goal: Goal, scores: Scores, scheme: WeightScheme, algorithm: Unlear
     m, values = len(goal.targets), goal.start.metrics
     budget = max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0)
     if isinstance(scheme, ClosedForm) and isinstance(algorithm, InfluenceUpdate):
-        sides = scores.directions[:, :m], scores.directions[:, m:]
-        return Problem(*(Directed(scores.objective, side) for side in sides), budget)
+        a, u = (
+            Directed(scores.objective, s)
+            for s in (scores.directions[:, :m], scores.directions[:, m:])
+        )
+        return Problem(a, u, budget)
     influences = scores.values
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
         influences = removal_influence(influences, scores.leverage)

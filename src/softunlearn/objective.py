@@ -17,7 +17,6 @@ from softunlearn.head import LinearHead
 from softunlearn.losses import CrossEntropy, RowLoss
 from softunlearn.rows import Array, Chunk, Rows
 
-
 WIDEST = 4096
 """Parameters up to which H and G^T G are summed together: three such matrices take 400 MB."""
 
@@ -81,6 +80,10 @@ class HeadObjective:
     def logits(self) -> Float[Array, "n k"]:
         """Return z of each row."""
         return self.rows.map(lambda chunk: self.head.logits(self._phi(chunk)))
+
+    def logits_and_labels(self) -> tuple[Float[Array, "n k"], Array]:
+        """Return z and y of each row, from one pass."""
+        return self.rows.map(lambda chunk: (self.head.logits(self._phi(chunk)), chunk.y))
 
     def loss_sum(self) -> float:
         """Return F(theta), penalty included."""

@@ -82,7 +82,9 @@ class Held:
         unit = np.array([_largest(column) or 1.0 for column in self.columns])
         if not np.isfinite(unit).all():
             return Products(inner, np.ones(len(unit)))
-        return Products(_inner(tuple(c / one for c, one in zip(self.columns, unit, strict=True))), unit)
+        return Products(
+            _inner(tuple(c / one for c, one in zip(self.columns, unit, strict=True))), unit
+        )
 
     def combined(self, x: np.ndarray, out: Array | None = None) -> Array:
         """Return sum_j x_j a_j, block by block, in `out` where it is given."""
@@ -155,7 +157,9 @@ class Directed:
     def combined(self, x: np.ndarray) -> "Directed":
         """Return G S x, without a pass over the rows where these vectors' products are known."""
         pulled, inner = self._passed
-        weights = array_namespace(self.s).asarray(x, dtype=self.s.dtype, device=device(self.s))[:, None]
+        weights = array_namespace(self.s).asarray(x, dtype=self.s.dtype, device=device(self.s))[
+            :, None
+        ]
         return Directed(
             self.objective, self.s @ weights, (pulled @ weights, weights.T @ inner @ weights)
         )

@@ -154,13 +154,28 @@ class Rows:
 
     def take(self, index: np.ndarray) -> "Rows":
         """Return some rows, by their ascending positions, in memory."""
-        parts = (None if x is None else take(x, index) for x in (self.X, self.y, self.g))
-        weight = None if self.weight is None else take(self.weight, index)
-        return Rows(*parts, weight, self.feature_names)
+        X, y, g, weight = (
+            None if values is None else take(values, index)
+            for values in (self.X, self.y, self.g, self.weight)
+        )
+        return Rows(X, y, g, weight, self.feature_names)
 
-    def converted(self, convert: Callable[["Chunk"], "Chunk"]) -> "Rows":
-        """Return the rows that `convert` makes of every chunk."""
-        return Rows(*convert(Chunk(self.X, self.y, self.g, self.weight)))
+    def read(self) -> "Rows":
+        """Return all rows, in memory."""
+        return self
+
+    def converted(
+        self,
+        convert: Callable[["Chunk", int], "Chunk"],
+        feature_names: tuple[str, ...] | None = None,
+    ) -> "Rows":
+        """Return the rows that `convert(chunk, number of its first row)` makes of every chunk."""
+        chunk = convert(Chunk(self.X, self.y, self.g, self.weight), 0)
+        return Rows(*chunk, feature_names or self.feature_names)
+
+    def labels_only(self) -> "Rows":
+        """Return the rows without their features, where reading these can be spared."""
+        return self
 
     def chunks(self) -> Iterator[tuple[slice, Chunk]]:
         """Yield consecutive rows, with the slice of 0..n that they are."""
@@ -178,9 +193,7 @@ class Rows:
                 ),
             )
 
-    def stream(
-        self, function: Callable[..., Any], *aligned: Array
-    ) -> Iterator[tuple[slice, Any]]:
+    def stream(self, function: Callable[..., Any], *aligned: Array) -> Iterator[tuple[slice, Any]]:
         """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is.
 
         `aligned` holds arrays with one entry a row.
@@ -208,7 +221,8 @@ class Rows:
 
         Of a tuple, a tuple of such arrays, from one pass over the rows.
         """
-        n, whole, single = len(self), (), True
+        n, single = len(self), True
+        whole: tuple[Array, ...] = ()
         for part, value in self.stream(function, *aligned):
             single = not isinstance(value, tuple)
             values = (value,) if single else value

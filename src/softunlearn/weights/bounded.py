@@ -57,7 +57,8 @@ class Bounded:
     had, the same of each, is returned with status TARGET_OUT_OF_REACH.
 
     A pass over the rows costs about 10 + (m + h)^2 operations a row; there are five to ten of
-    them, and a few dozen where the budget is out of reach. A penalty too small to be told from the limit, by rounding, is raised to one that can.
+    them, and a few dozen where the budget is out of reach. A penalty too small to be told from
+    the limit, by rounding, is raised to one that can.
 
     Examples
     --------

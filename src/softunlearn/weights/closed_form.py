@@ -9,11 +9,11 @@ utility:
 The budget then decides the length: eps = min(1 / (2 lam), delta / r.r) r, since a . r = r . r.
 The four cases of Eq. 7 are the two answers to "does the budget bind?" for each of the two r.
 
-Nothing but A = a . a, C and U is needed to know eps as a combination of a and u: one pass over them
-for these, and another to write eps, or none where a and u are known by their directions.
+Nothing but A = a . a, C and U is needed to know eps as a combination of a and u: one pass over
+them for these, and another to write eps, or none where a and u are known by their directions.
 
 Several targets or utilities are beyond the paper. Which of the constraints bind is then read off
-the dual (`dual.py`) of a problem of as many rows as there are vectors, with the same inner products.
+the dual (`dual.py`) of a problem of as few rows as there are vectors, with the same products.
 """
 
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ from softunlearn.weights.bounded import Bounded
 from softunlearn.weights.problem import OPPOSED, Problem, Weights, as_given, unchanged
 
 CANCELLED = 1e-6
-"""Where r . r is a smaller part of A, so many digits cancel in A - C^2/U that it is computed from r
-itself, in a pass of its own."""
+"""Where r . r is a smaller part of A, so many digits cancel in A - C^2/U that it is computed from
+r itself, in a pass of its own."""
 
 
 @dataclass(frozen=True)

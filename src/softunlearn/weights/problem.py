@@ -149,8 +149,8 @@ class Weights:
         2 lam eps = sum_k (1 - mu_k) a_k + sum_j nu_j u_j, clipped to the bounds where there are
         any. In the limit lam = 0 they are 1 and 0.
     combination : tuple of float
-        x_1 to x_(m + h): eps = sum_k x_k a_k + sum_j x_(m+j) u_j, clipped to the bounds where there
-        are any. Empty for weights of another form.
+        x_1 to x_(m + h): eps = sum_k x_k a_k + sum_j x_(m+j) u_j, clipped to the bounds where
+        there are any. Empty for weights of another form.
     residual : float
         How far the solver's eps is from the optimality conditions: the largest |c . eps - wanted|
         over all constraints that bind or are violated, each divided by ||c|| ||eps||; of a

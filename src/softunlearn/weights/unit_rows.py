@@ -64,7 +64,7 @@ class UnitRows:
             return self.unit * self.norm
 
     def blocks(self) -> Iterator[tuple[slice, Float[Array, "q rows"]]]:
-        """Yield some columns of B after the other, and which these are; a block is used at once."""
+        """Yield some columns of B after the other, and which they are; the next replace them."""
         first = self.columns[0]
         xp, scale = array_namespace(first), 1 / self.unit / self.norm
         R = None if self.rotation is None else xp.asarray(self.rotation, device=device(first))
@@ -87,7 +87,9 @@ class UnitRows:
             for k in range(m):
                 above[k] += float(xp.sum(xp.clip(b[k, :], 0.0, None)))
                 total[k] += float(xp.sum(b[k, :]))
-        return np.array([support(lo, hi, *sums) for sums in zip(above, above - total, strict=True)])
+        return np.array(
+            [support(lo, hi, *sums) for sums in zip(above, above - total, strict=True)]
+        )
 
     def clipped_sum(self, x: Float[np.ndarray, "q"], lo: float, hi: float) -> Float[Array, "n"]:
         """Return clip(B^T x, lo, hi)."""

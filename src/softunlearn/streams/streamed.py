@@ -1,0 +1,230 @@
+"""Rows that are read from a source, whenever they are needed.
+
+A thread of its own reads and converts the next batch while the last one is computed with. A batch
+is met in the chunks of rows in memory, so that no formula knows the difference.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from softunlearn.exceptions import FileError, InputError
+from softunlearn.rows import Array, Chunk, Rows
+
+T = TypeVar("T")
+
+
+class Batch(NamedTuple):
+    """Consecutive rows as they were read, the file they are of, and the first one's row in it."""
+
+    rows: Chunk
+    file: str
+    first_row: int
+
+
+class Source(Protocol):
+    """Where rows come from: the same ones in the same order, as often as they are asked for."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the features."""
+        ...
+
+    @property
+    def peak_bytes(self) -> int:
+        """Return about how much memory reading takes at most."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def batches(self) -> Generator[Batch]:
+        """Yield all rows."""
+        ...
+
+    def without(self, *parts: str) -> "Source":
+        """Return the source that leaves out "features" or "groups", or both."""
+        ...
+
+
+class StreamedRows(Rows):
+    """Rows from a source; see `Rows`, whose calls they answer.
+
+    `X`, `y`, `g` and `weight` are never held whole, so they cannot be asked for; `read` returns
+    the rows in memory.
+
+    Parameters
+    ----------
+    source : Source
+    convert : callable, optional
+        What is made of every batch, in the reading thread, as in `Rows.converted`.
+    scale : array of shape (n,), optional
+        A factor of every row's weight.
+    """
+
+    source: Source
+    convert: Callable[[Chunk, int], Chunk] | None
+    scale: Array | None
+
+    def __init__(
+        self,
+        source: Source,
+        convert: Callable[[Chunk, int], Chunk] | None = None,
+        scale: Array | None = None,
+        feature_names: tuple[str, ...] | None = None,
+    ) -> None:
+        names = source.feature_names if feature_names is None else feature_names
+        for name, value in (
+            ("source", source),
+            ("convert", convert),
+            ("scale", scale),
+            ("feature_names", names),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def X(self) -> NoReturn:  # type: ignore[override]
+        """Raise: the features are not held."""
+        self._refuse("X")
+
+    @property
+    def y(self) -> NoReturn:  # type: ignore[override]
+        """Raise: the labels are not held."""
+        self._refuse("y")
+
+    @property
+    def weight(self) -> NoReturn:  # type: ignore[override]
+        """Raise: the weights are not held."""
+        self._refuse("weight")
+
+    @property
+    def g(self) -> None:  # type: ignore[override]
+        """Return None: groups are read with `read` alone."""
+        return
+
+    @property
+    def in_memory(self) -> bool:
+        """Return False: every pass over the rows reads them."""
+        return False
+
+    @property
+    def peak_bytes(self) -> int:
+        """Return about how much memory a pass takes at most, beside what is computed from it.
+
+        Two batches, one of them being read, and what reading it takes; not what a model's own
+        transformers need.
+        """
+        return self.source.peak_bytes
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({len(self):,} rows of {len(self.source.feature_names)} "
+            f"features, about {self.peak_bytes / 2**20:.0f} MiB at a time)"
+        )
+
+    def converted(
+        self,
+        convert: Callable[[Chunk, int], Chunk],
+        feature_names: tuple[str, ...] | None = None,
+    ) -> "StreamedRows":
+        """Return the rows that `convert` makes of every batch, without groups."""
+        assert self.convert is None
+        source = self.source.without("groups")
+        return StreamedRows(source, convert, self.scale, feature_names or self.feature_names)
+
+    def labels_only(self) -> "StreamedRows":
+        """Return the rows without their features, which are then not read."""
+        return StreamedRows(self.source.without("features", "groups"), self.convert, self.scale)
+
+    def reweighted(self, w: Array) -> "StreamedRows":
+        """Return the same rows with every training weight times w, shape (n,)."""
+        scale = w if self.scale is None else self.scale * w
+        return StreamedRows(self.source, self.convert, scale, self.feature_names)
+
+    def take(self, index: np.ndarray) -> Rows:
+        """Return some rows, by their ascending positions, in memory."""
+        parts, start = [], 0
+        with closing(self._batches()) as batches:
+            for chunk in batches:
+                rows = self._held(chunk)
+                first, last = np.searchsorted(index, (start, start + len(rows)))
+                if last > first:
+                    parts.append(rows.take(index[first:last] - start))
+                start += len(rows)
+                if last == len(index):
+                    break
+        return _joined(parts)
+
+    def read(self) -> Rows:
+        """Return all rows, in memory."""
+        return _joined([self._held(chunk) for chunk in self._batches()])
+
+    def chunks(self) -> Iterator[tuple[slice, Chunk]]:
+        """Yield consecutive rows, with the slice of 0..n that they are."""
+        start = 0
+        for batch in _one_ahead(self._batches()):
+            rows = Rows(*batch)
+            if self.scale is not None:
+                rows = rows.reweighted(self.scale[start : start + len(rows)])
+            for part, chunk in rows.chunks():
+                yield slice(start + part.start, start + part.stop), chunk
+            start += len(rows)
+
+    def _held(self, chunk: Chunk) -> Rows:
+        return Rows(*chunk, feature_names=self.feature_names)
+
+    def _batches(self) -> Generator[Chunk]:
+        """Yield the converted batches; what is wrong with one is said with its file's name."""
+        n = 0
+        with closing(self.source.batches()) as batches:
+            for rows, file, first_row in batches:
+                n += len(rows.y)
+                try:
+                    made = rows if self.convert is None else self.convert(rows, first_row)
+                except InputError as error:
+                    raise InputError([f"{file}: {line}" for line in error.problems]) from error
+                yield made
+        if n != len(self):
+            raise FileError(f"The files held {len(self):,} rows and now hold {n:,}.")
+
+    def _refuse(self, name: str) -> NoReturn:
+        raise InputError(
+            f"These rows are read in chunks, and `{name}` is never held whole; what was asked for "
+            "needs rows in memory (rows.read(), if they fit)."
+        )
+
+
+def _one_ahead(items: Generator[T]) -> Iterator[T]:
+    """Yield the items; the next is made in a thread while the last is used."""
+    end: Any = object()
+    reader = ThreadPoolExecutor(1)
+    try:
+        ahead = reader.submit(next, items, end)
+        while (item := ahead.result()) is not end:
+            ahead = reader.submit(next, items, end)
+            yield item
+    finally:  # an interrupt, or a caller that has seen enough: the thread ends first
+        reader.shutdown()
+        items.close()
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """Return rows in memory, one below the other."""
+    first = parts[0]
+
+    def below(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if values[0] is None:
+            return None
+        return pd.concat(values) if hasattr(values[0], "iloc") else np.concatenate(values)
+
+    X, y, g, weight = map(below, ("X", "y", "g", "weight"))
+    return Rows(X, y, g, weight, first.feature_names)
