@@ -26,7 +26,7 @@ from softunlearn.models.groups import Groups
 from softunlearn.network import UnlearnedNetwork
 from softunlearn.paths import Frontier, Point, Start
 from softunlearn.paths import Path as Way
-from softunlearn.row_vectors import entries
+from softunlearn.row_vectors import entries, parts
 from softunlearn.rows import Rows
 from softunlearn.select import Choice
 from softunlearn.weights import Conditions, conditions
@@ -325,6 +325,26 @@ class Correction:
         status = Status.CORRECTED if index else Status.NOTHING_TO_CORRECT
         choice = Choice(index, status, message)
         return with_choice(self.session, self.frontier, choice)
+
+    def weights_to_parquet(self, path: str | Path) -> None:
+        """Write `weights` into a Parquet file, without ever holding all of them.
+
+        A table of "row", from 0, and "eps". Of soft weights each is written as it is computed, in
+        a pass over the training rows.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced once all is written.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written.
+        """
+        from softunlearn.streams import write_vector  # loads pyarrow
+
+        write_vector(path, "eps", parts(self.point.weigh()))
 
     def to_html(self, path: str | Path) -> None:
         """Write the report, one self-contained page.

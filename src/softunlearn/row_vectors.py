@@ -194,6 +194,15 @@ def entries(eps: Any) -> Array:
     return eps.columns[0] if isinstance(eps, Directed) else eps
 
 
+def parts(eps: Any) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield a vector's entries of some rows after the other, and which these are."""
+    if not isinstance(eps, Directed):
+        yield slice(0, len(eps)), np.asarray(to_device(eps, "cpu"))
+        return
+    for part, rows in eps.stream():
+        yield part, np.asarray(to_device(rows[:, 0], "cpu"))
+
+
 def blocks(columns: tuple[Array, ...]) -> Iterator[slice]:
     """Yield the blocks of some columns: elsewhere than on the processor, all in one."""
     n = columns[0].shape[0]

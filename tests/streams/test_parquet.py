@@ -224,7 +224,9 @@ def test_missing_labels_and_weights_are_refused_with_file_and_row(column, tmp_pa
     columns = {"x": [1.0] * 400, "y": [0, 1] * 200, "w": [1.0] * 400}
     columns[column][300] = None
     rows = su.Rows.from_parquet(write(tmp_path, **columns), label="y", weight="w", chunk_bytes=1)
-    with pytest.raises(su.InputError, match=f"'{column}' has 1 missing values, the first in row 300"):
+    with pytest.raises(
+        su.InputError, match=f"'{column}' has 1 missing values, the first in row 300"
+    ):
         rows.read()
 
 
