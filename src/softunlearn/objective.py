@@ -6,10 +6,12 @@ gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient
 [phi_i, 1], so every product with G or G^T is one with Phi (Eq. 1 and 2).
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
@@ -65,15 +67,16 @@ class HeadObjective:
 
         def part(chunk: Chunk) -> tuple[Array, ...]:
             phi, dz = self._row_gradients(chunk)
-            H = self._weighted_gram(phi, self._row_curvature(chunk, phi))
-            sums = self._pull(phi, dz[:, :, None]), H
-            return (*sums, self._weighted_gram(phi, _outer(dz))) if gram else sums
+            H = self._gram_pieces(phi, self._row_curvature(chunk, phi))
+            G = self._gram_pieces(phi, _outer(dz)) if gram else ()
+            return (self._pull(phi, dz[:, :, None]), *H, *G)
 
-        gradient, H, *rest = self.rows.sum(part)
+        gradient, *pieces = self.rows.sum(part)
+        n = len(pieces) // 2 if gram else len(pieces)
         totals = Totals(
             gradient[:, 0] + self.head.penalty * self.head.theta,
-            H + self._penalty_matrix(),
-            rest[0] if gram else None,
+            self._gram(pieces[:n]) + self._penalty_matrix(),
+            self._gram(pieces[n:]) if gram else None,
         )
         return replace(self, totals=totals)
 
@@ -144,11 +147,12 @@ class HeadObjective:
         if self.totals is not None:
             return self.totals.hessian
 
-        def part(chunk: Chunk) -> Array:
-            phi = self._phi(chunk)
-            return self._weighted_gram(phi, self._row_curvature(chunk, phi))
 
-        return self.rows.sum(part) + self._penalty_matrix()
+        def part(chunk: Chunk) -> tuple[Array, ...]:
+            phi = self._phi(chunk)
+            return self._gram_pieces(phi, self._row_curvature(chunk, phi))
+
+        return self._gram(self.rows.sum(part)) + self._penalty_matrix()
 
     def hessian_diagonal(self) -> Float[Array, "p"]:
         """Return the diagonal of H, penalty included, without forming H."""
@@ -175,11 +179,11 @@ class HeadObjective:
         if self.totals is not None and self.totals.gram is not None:
             return self.totals.gram
 
-        def part(chunk: Chunk) -> Array:
+        def part(chunk: Chunk) -> tuple[Array, ...]:
             phi, dz = self._row_gradients(chunk)
-            return self._weighted_gram(phi, _outer(dz))
+            return self._gram_pieces(phi, _outer(dz))
 
-        return self.rows.sum(part)
+        return self._gram(self.rows.sum(part))
 
     def gram_products(self, v: Float[Array, "p m"]) -> tuple[Array, Array]:
         """Return G^T G v, shape (p, m), and v^T G^T G v, in one pass without forming G^T G."""
@@ -279,36 +283,66 @@ class HeadObjective:
         by_class = xp.permute_dims(xp.reshape(gradient, (k, m, self.head.width)), (0, 2, 1))
         return xp.reshape(by_class, (self.head.n_parameters, m))
 
-    def _weighted_gram(self, phi: Array, c: Array) -> Array:
-        """Return sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k): H and G^T G."""
-        xp = array_namespace(phi)
-        k, width = self.head.W.shape[0], self.head.width
-        if k == 1 and bool(xp.all(c >= 0)):
-            # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
-            A = xp.sqrt(c[:, :, 0]) * phi
-            gram = A.T @ A
-            return gram if self.head.b is None else self._bordered(gram, phi.T @ c[:, :, 0], c)
-        blocks: dict[tuple[int, int], Array] = {}
+    def _gram_pieces(self, phi: Array, c: Array) -> tuple[Array, ...]:
+        """Return the blocks of sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k).
+
+        H and G^T G are such sums. Each block is symmetric by itself; those above the diagonal are
+        left out. With an intercept a block is followed by its last row and by its corner.
+        """
+        xp, k = array_namespace(phi), self.head.W.shape[0]
+        pieces: list[Array] = []
         for a in range(k):
             for b in range(a, k):
                 own = c[:, a, b][:, None]
-                block = phi.T @ (phi * own)
+                if k == 1 and bool(xp.all(own >= 0)):
+                    # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
+                    A = _scaled(phi, xp.sqrt(own))
+                    pieces.append(A.T @ A)
+                else:
+                    pieces.append(phi.T @ _scaled(phi, own))
                 if self.head.b is not None:
-                    block = self._bordered(block, phi.T @ own, own)
-                blocks[a, b] = blocks[b, a] = block  # each is symmetric by itself
-        if k == 1:
-            return blocks[0, 0]
-        rows = [xp.concat([blocks[a, b] for b in range(k)], axis=1) for a in range(k)]
-        return xp.reshape(xp.concat(rows, axis=0), (k * width, k * width))
+                    pieces += [own.T @ phi, xp.sum(own, keepdims=True)]
+        return tuple(pieces)
 
-    def _bordered(self, gram: Array, edge: Array, c: Array) -> Array:
-        """Return a Gram matrix with the intercept's row and column, of a feature that is 1."""
-        xp = array_namespace(gram)
-        top = xp.concat([gram, edge], axis=1)
-        bottom = xp.concat([edge.T, xp.reshape(xp.sum(c), (1, 1))], axis=1)
-        return xp.concat([top, bottom], axis=0)
+    def _gram(self, pieces: Sequence[Array]) -> Float[Array, "p p"]:
+        """Return the matrix of which these are the summed pieces."""
+        xp, k = array_namespace(pieces[0]), self.head.W.shape[0]
+        if self.head.b is not None:
+            pieces = [
+                xp.concat([xp.concat([gram, edge.T], axis=1), xp.concat([edge, corner], axis=1)])
+                for gram, edge, corner in zip(*(pieces[i::3] for i in range(3)), strict=True)
+            ]
+        places = [(a, b) for a in range(k) for b in range(a, k)]
+        block = dict(zip(places, pieces, strict=True))
+        rows = [[block[min(a, b), max(a, b)] for b in range(k)] for a in range(k)]
+        return xp.concat([xp.concat(row, axis=1) for row in rows], axis=0)
 
 
 def _outer(dz: Array) -> Array:
     """Return every row's dz dz^T, shape (n, k, k)."""
     return dz[:, :, None] * dz[:, None, :]
+
+
+class _Scratch(threading.local):
+    """Memory of one thread for what is used at once.
+
+    A chunk's worth of new memory for every chunk costs more in page faults than the product it is
+    needed for.
+    """
+
+    memory = np.empty(0)
+
+
+_scratch = _Scratch()
+
+
+def _scaled(phi: Array, w: Array) -> Array:
+    """Return w phi, row by row, in memory that the thread's next call uses anew."""
+    if not isinstance(phi, np.ndarray) or phi.dtype != np.float64:
+        return w * phi
+    n, d = phi.shape
+    if _scratch.memory.size < n * d:
+        _scratch.memory = np.empty(n * d)
+    flat = _scratch.memory[: n * d]
+    by_column = phi.strides[0] < phi.strides[1]
+    return np.multiply(phi, w, out=flat.reshape(d, n).T if by_column else flat.reshape(n, d))

@@ -8,7 +8,7 @@ hand over `X`, `y`, `g` or `weight` whole. In memory a chunk is sized to stay in
 cache between the products that share it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -206,15 +206,7 @@ class Rows:
 
         A tuple is summed item by item, so that several totals come from one pass over the rows.
         """
-        total: Any = None
-        for _, value in self.stream(function, *aligned):
-            if total is None:
-                total = value
-            elif isinstance(value, tuple):
-                total = tuple(a + b for a, b in zip(total, value, strict=True))
-            else:
-                total = total + value
-        return total
+        return added(value for _, value in self.stream(function, *aligned))
 
     def map(self, function: Callable[..., Any], *aligned: Array) -> Any:
         """Return `function(chunk, *parts of aligned)` of all chunks, one below the other.
@@ -230,6 +222,19 @@ class Rows:
             for all_, one in zip(whole, values, strict=True):
                 all_[part, ...] = one
         return whole[0] if single else whole
+
+
+def added(values: Iterable[Any]) -> Any:
+    """Return the sum of values, of tuples item by item; None of none."""
+    total: Any = None
+    for value in values:
+        if total is None:
+            total = value
+        elif isinstance(value, tuple):
+            total = tuple(a + b for a, b in zip(total, value, strict=True))
+        else:
+            total = total + value
+    return total
 
 
 def _empty(n: int, *, like: Array) -> Array:

@@ -66,10 +66,15 @@ class ParquetSource:
         return self.features
 
     @property
-    def peak_bytes(self) -> int:
-        """Return about how much memory reading takes: two batches, one as stored, and pages."""
+    def batch_bytes(self) -> int:
+        """Return about how much memory a batch takes."""
         width = len(self.features) * (4 if self.dtype == "float32" else 8) + 16
-        return 3 * self.batch_rows * width + self.page_bytes
+        return self.batch_rows * width
+
+    @property
+    def reading_bytes(self) -> int:
+        """Return about how much memory reading takes: a batch as it is stored, and pages."""
+        return self.batch_bytes + self.page_bytes
 
     def __len__(self) -> int:
         return sum(self.lengths)

@@ -1,19 +1,21 @@
 """Rows that are read from a source, whenever they are needed.
 
-A thread of its own reads and converts the next batch while the last one is computed with. A batch
-is met in the chunks of rows in memory, so that no formula knows the difference.
+A thread of its own reads and converts the next batch while others compute with the last ones. A
+batch is rows in memory, met in their chunks, so that no formula knows the difference.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from softunlearn.exceptions import FileError, InputError
-from softunlearn.rows import Array, Chunk, Rows
+from softunlearn.rows import Array, Chunk, Rows, added
 
 T = TypeVar("T")
 
@@ -35,8 +37,13 @@ class Source(Protocol):
         ...
 
     @property
-    def peak_bytes(self) -> int:
-        """Return about how much memory reading takes at most."""
+    def batch_bytes(self) -> int:
+        """Return about how much memory a batch takes."""
+        ...
+
+    @property
+    def reading_bytes(self) -> int:
+        """Return about how much memory reading one takes at most, beside the batch itself."""
         ...
 
     def __len__(self) -> int:
@@ -116,10 +123,10 @@ class StreamedRows(Rows):
     def peak_bytes(self) -> int:
         """Return about how much memory a pass takes at most, beside what is computed from it.
 
-        Two batches, one of them being read, and what reading it takes; not what a model's own
-        transformers need.
+        The batches that threads compute with, two more on the way, and what reading takes; not
+        what a model's own transformers need.
         """
-        return self.source.peak_bytes
+        return (_n_threads() + 2) * self.source.batch_bytes + self.source.reading_bytes
 
     def __len__(self) -> int:
         return len(self.source)
@@ -169,13 +176,39 @@ class StreamedRows(Rows):
 
     def chunks(self) -> Iterator[tuple[slice, Chunk]]:
         """Yield consecutive rows, with the slice of 0..n that they are."""
+        for start, rows in self._parts():
+            for part, chunk in rows.chunks():
+                yield _moved(part, start), chunk
+
+    def stream(
+        self, function: Callable[..., Any], *aligned: Array
+    ) -> Iterator[tuple[slice, Any]]:
+        """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is."""
+
+        def values(start: int, rows: Rows) -> list[tuple[slice, Any]]:
+            own = (array[start : start + len(rows), ...] for array in aligned)
+            return [(_moved(part, start), value) for part, value in rows.stream(function, *own)]
+
+        for found in _in_threads(values, self._parts()):
+            yield from found
+
+    def sum(self, function: Callable[..., Any], *aligned: Array) -> Any:
+        """Return the sum over chunks of `function(chunk, *parts of aligned)`."""
+
+        def part(start: int, rows: Rows) -> Any:
+            own = (array[start : start + len(rows), ...] for array in aligned)
+            return rows.sum(function, *own)
+
+        return added(_in_threads(part, self._parts()))
+
+    def _parts(self) -> Generator[tuple[int, Rows]]:
+        """Yield the batches as rows in memory, with the number of the first row of each."""
         start = 0
         for batch in _one_ahead(self._batches()):
             rows = Rows(*batch)
             if self.scale is not None:
                 rows = rows.reweighted(self.scale[start : start + len(rows)])
-            for part, chunk in rows.chunks():
-                yield slice(start + part.start, start + part.stop), chunk
+            yield start, rows
             start += len(rows)
 
     def _held(self, chunk: Chunk) -> Rows:
@@ -214,6 +247,34 @@ def _one_ahead(items: Generator[T]) -> Iterator[T]:
     finally:  # an interrupt, or a caller that has seen enough: the thread ends first
         reader.shutdown()
         items.close()
+
+
+def _in_threads(
+    function: Callable[[int, Rows], T], parts: Generator[tuple[int, Rows]]
+) -> Iterator[T]:
+    """Yield `function(*part)` in order, of as many parts at a time as BLAS would take threads.
+
+    The products within a part are too small to share out: each is left to one thread.
+    """
+    n = _n_threads()
+    waiting: deque[Future[T]] = deque()
+    with closing(parts), threadpool_limits(1, "blas"), ThreadPoolExecutor(n) as workers:
+        for part in parts:
+            if len(waiting) == n:
+                yield waiting.popleft().result()
+            waiting.append(workers.submit(function, *part))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _n_threads() -> int:
+    """Return how many threads BLAS would take."""
+    blas = (library for library in threadpool_info() if library["user_api"] == "blas")
+    return max((library["num_threads"] for library in blas), default=1)
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
 
 
 def _joined(parts: list[Rows]) -> Rows:
