@@ -125,13 +125,13 @@ def test_the_size_of_a_chunk_does_not_matter(chunk_bytes, data):
 def passes(monkeypatch):
     """How often the rows are read."""
     begun = []
-    chunks = StreamedRows.chunks
+    parts = StreamedRows._parts
 
     def counted(rows):
         begun.append(rows)
-        return chunks(rows)
+        return parts(rows)
 
-    monkeypatch.setattr(StreamedRows, "chunks", counted)
+    monkeypatch.setattr(StreamedRows, "_parts", counted)
     return begun
 
 
@@ -174,7 +174,7 @@ def test_a_failure_while_writing_leaves_what_was_there(data, tmp_path, monkeypat
         yield from ()
         raise su.FileError("the disk is gone")
 
-    monkeypatch.setattr(StreamedRows, "chunks", failing)
+    monkeypatch.setattr(StreamedRows, "_parts", failing)
     with pytest.raises(su.FileError, match="the disk is gone"):
         c.weights_to_parquet(file)
     assert file.read_text() == "before"
