@@ -153,7 +153,7 @@ def _penalised(rows: UnitRows, delta: Float[np.ndarray, "m"], scheme: Bounded) -
         lo=scheme.lo / unit,
         hi=scheme.hi / unit,
     )
-    point = dual.minimum(dual.at(np.zeros(q)))
+    point = dual.minimum(dual.at_zero())
     if dual.is_opposed(point) or point.length <= TOLERANCE:
         return None
     with np.errstate(over="ignore", under="ignore"):
@@ -194,7 +194,7 @@ def _limit(rows: UnitRows, delta: Float[np.ndarray, "m"], scheme: Bounded) -> _F
         lo=scheme.lo / unit,
         hi=scheme.hi / unit,
     )
-    point, part = dual.at(np.zeros(q)), 1.0
+    point, part = dual.at_zero(), 1.0
     if alone == 1:
         point = dual.minimum(point, unless_hopeless=True)
     residual = dual.residual(point)

@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from softunlearn.rows import Array
 from softunlearn.weights.problem import OPPOSED
-from softunlearn.weights.unit_rows import UnitRows, support
+from softunlearn.weights.unit_rows import UnitRows, clipped, support
 
 TOLERANCE = 1e-11
 """Of the gradient, relative to ||eps|| where the rows of B have length one."""
@@ -36,6 +36,9 @@ MAX_STEPS = 200
 
 SHORTEST = 0.01
 """A line search shortens a step to no less than this part of it at once."""
+
+FEW = 0.1
+"""Up to this part of a block's columns it is cheaper to take them out than to mask the others."""
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -93,29 +96,33 @@ class Dual:
 
     def at(self, x: Float[np.ndarray, "q"]) -> Point:
         """Return the point at x, in one pass over the rows."""
-        falls, hessian = np.zeros(len(x)), np.zeros((len(x), len(x)))
-        square = unclipped = above = total = 0.0
+        falls, hessian = np.zeros(len(x)), self.rows.gram.copy()
+        square = unclipped = total = absolute = 0.0
         first = self.rows.columns[0]
         xp = array_namespace(first)
         x_there = xp.asarray(x, dtype=xp.float64, device=device(first))
         for _, b in self.rows.blocks():
             r = x_there @ b
-            eps = xp.clip(r, self.lo, self.hi)
-            inside = b[:, eps == r]
+            eps = clipped(r, self.lo, self.hi)
             falls += _host(b @ eps)
-            hessian += _host(inside @ inside.T)
+            hessian -= _gram_of_some(b, eps != r)
             square += float(eps @ eps)
             unclipped += float(r @ r)
-            above += float(xp.sum(xp.clip(r, 0.0, None)))
             total += float(xp.sum(r))
+            absolute += float(xp.sum(xp.abs(r)))
         return Point(
             x,
             falls,
             hessian,
             square**0.5,
             unclipped**0.5,
-            support(self.lo, self.hi, above, above - total),
+            support(self.lo, self.hi, (absolute + total) / 2, (absolute - total) / 2),
         )
+
+    def at_zero(self) -> Point:
+        """Return the point at x = 0, where eps = 0."""
+        nothing = np.zeros(len(self.delta))
+        return Point(nothing, nothing, self.rows.gram, 0.0, 0.0, 0.0)
 
     def gradient(self, point: Point) -> Float[np.ndarray, "q"]:
         """Return the gradient of D, 0 where a bound on x stops the descent."""
@@ -257,6 +264,18 @@ def minimise_quadratic(
             break
         held[int(np.argmax(inwards))] = False
     return d
+
+
+def _gram_of_some(b: Float[Array, "q rows"], chosen: Array) -> np.ndarray | float:
+    """Return the Gram matrix of the chosen columns of a block."""
+    xp = array_namespace(b)
+    if not bool(xp.any(chosen)):
+        return 0.0
+    (places,) = xp.nonzero(chosen)
+    if places.shape[0] > FEW * chosen.shape[0]:
+        return _host((b * xp.astype(chosen, b.dtype)) @ b.T)
+    some = xp.take(b, places, axis=1)
+    return _host(some @ some.T)
 
 
 def _host(values: Array) -> np.ndarray:
