@@ -183,10 +183,12 @@ def correct(
             goal = goal.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Cholesky()
-        scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
+        objective = HeadObjective(goal.original, rows["train"])
+        objective = objective.read_once(hessian=True, gram=path_.norm == "weights")
+        scores = _scores(goal, objective, solver)
 
     with clock("step 2: weights"):
-        problem = _problem(goal, scores, scheme_, algorithm_)
+        problem = _problem(goal, scores, scheme_, algorithm_, path_)
         weights = scheme_.solve(problem)
 
     with clock("step 3: correction"):
@@ -252,27 +254,31 @@ def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool
 
 def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Scores:
     """Return the rows' influence on targets, utility and what is held, in this order."""
-    head, objective = goal.original, objective.read_once(gram=True)
+    head = goal.original
     aims = (*goal.targets, goal.utility, *goal.held)
     columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
     gradients = array_namespace(head.W).stack(columns, axis=1)
     return Scores.of(objective, solver.factor(objective), gradients)
 
 
-def _problem(goal: Goal, scores: Scores, scheme: WeightScheme, algorithm: Unlearner) -> Problem:
+def _problem(
+    goal: Goal, scores: Scores, scheme: WeightScheme, algorithm: Unlearner, path: Path
+) -> Problem:
     """Return step 2's problem.
 
-    Where weights and correction need no influence row by row, all are known by their directions.
-    Rows that are removed whole count with their leverage.
+    Where weights and correction need no influence row by row, all are known by their directions,
+    and their length is measured as the path measures it. Rows that are removed whole count with
+    their leverage.
     """
     m, values = len(goal.targets), goal.start.metrics
     budget = max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0)
     if isinstance(scheme, ClosedForm) and isinstance(algorithm, InfluenceUpdate):
-        a, u = (
-            Directed(scores.objective, s)
-            for s in (scores.directions[:, :m], scores.directions[:, m:])
+        vectors = (
+            Directed.in_curvature(scores.objective, scores.directions, scores.gradients)
+            if path.norm == "curvature"
+            else Directed(scores.objective, scores.directions)
         )
-        return Problem(a, u, budget)
+        return Problem(vectors.some(slice(m)), vectors.some(slice(m, None)), budget)
     influences = scores.values
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
         influences = removal_influence(influences, scores.leverage)

@@ -24,10 +24,10 @@ WIDEST = 4096
 
 
 class Totals(NamedTuple):
-    """Sums over all rows at one head: grad F, H and, where it was asked for, G^T G."""
+    """Sums over all rows at one head: grad F and, where they were asked for, H and G^T G."""
 
     gradient: Float[Array, "p"]
-    hessian: Float[Array, "p p"]
+    hessian: Float[Array, "p p"] | None
     gram: Float[Array, "p p"] | None
 
 
@@ -51,32 +51,36 @@ class HeadObjective:
     loss: RowLoss = field(default_factory=CrossEntropy)
     totals: Totals | None = None
 
-    def read_once(self, *, gram: bool) -> "HeadObjective":
+    def read_once(self, *, hessian: bool = False, gram: bool = False) -> "HeadObjective":
         """Return the objective for which rows that are not in memory have been read, once.
 
-        It knows grad F, H and, where asked, G^T G. The same one where the rows are in memory, or
-        the head is too wide for such matrices: a total is then summed when it is asked for.
+        It knows grad F and what is asked for of H and G^T G. The same one where the rows are in
+        memory, or the head is too wide for such matrices: a total is then summed when it is asked
+        for.
         """
-        known = self.totals is not None and (self.totals.gram is not None or not gram)
+        known = self.totals is not None and (
+            (self.totals.hessian is not None or not hessian)
+            and (self.totals.gram is not None or not gram)
+        )
         if known or self.rows.in_memory or self.head.n_parameters > WIDEST:
             return self
-        return self.summed(gram=gram)
+        return self.summed(hessian=hessian, gram=gram)
 
-    def summed(self, *, gram: bool) -> "HeadObjective":
-        """Return the objective that knows grad F, H and, where asked, G^T G, from one pass."""
+    def summed(self, *, hessian: bool, gram: bool) -> "HeadObjective":
+        """Return the objective that knows grad F and, where asked, H and G^T G, from one pass."""
 
         def part(chunk: Chunk) -> tuple[Array, ...]:
             phi, dz = self._row_gradients(chunk)
-            H = self._gram_pieces(phi, self._row_curvature(chunk, phi))
+            H = self._gram_pieces(phi, self._row_curvature(chunk, phi)) if hessian else ()
             G = self._gram_pieces(phi, _outer(dz)) if gram else ()
             return (self._pull(phi, dz[:, :, None]), *H, *G)
 
         gradient, *pieces = self.rows.sum(part)
-        n = len(pieces) // 2 if gram else len(pieces)
+        n = len(pieces) // (hessian + gram) if pieces else 0
         totals = Totals(
             gradient[:, 0] + self.head.penalty * self.head.theta,
-            self._gram(pieces[:n]) + self._penalty_matrix(),
-            self._gram(pieces[n:]) if gram else None,
+            self._gram(pieces[:n]) + self._penalty_matrix() if hessian else None,
+            self._gram(pieces[-n:]) if gram else None,
         )
         return replace(self, totals=totals)
 
@@ -144,7 +148,7 @@ class HeadObjective:
 
     def hessian(self) -> Float[Array, "p p"]:
         """Return H = grad^2 F, penalty included. p x p: only where that fits."""
-        if self.totals is not None:
+        if self.totals is not None and self.totals.hessian is not None:
             return self.totals.hessian
 
 

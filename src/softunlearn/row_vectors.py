@@ -122,6 +122,14 @@ class Directed:
     s: Float[Array, "p q"]
     known: tuple[Array, Array] | None = field(default=None, repr=False)
 
+    @classmethod
+    def in_curvature(cls, objective: HeadObjective, s: Array, v: Array) -> "Directed":
+        """Return the vectors with lengths measured in the curvature, H for G^T G; v is H S.
+
+        Which combination of them is the shortest is then known without a pass over the rows.
+        """
+        return cls(objective, s, (v, s.T @ v))
+
     @property
     def n_rows(self) -> int:
         """Return the number of entries of each."""
@@ -154,6 +162,22 @@ class Directed:
         inner = np.asarray(to_device(self._passed[1], "cpu"), dtype=np.float64)
         return Products(inner, np.ones(len(inner)))
 
+    def some(self, which: slice) -> "Directed":
+        """Return some of the vectors."""
+        known = None
+        if self.known is not None:
+            known = self.known[0][:, which], self.known[1][which, which]
+        return Directed(self.objective, self.s[:, which], known)
+
+    def beside(self, others: "Directed") -> "Directed":
+        """Return these vectors and then others of the same rows."""
+        xp = array_namespace(self.s)
+        s, known = xp.concat([self.s, others.s], axis=1), None
+        if self.known is not None and others.known is not None:
+            pulled = xp.concat([self.known[0], others.known[0]], axis=1)
+            known = pulled, s.T @ pulled
+        return Directed(self.objective, s, known)
+
     def combined(self, x: np.ndarray) -> "Directed":
         """Return G S x, without a pass over the rows where these vectors' products are known."""
         pulled, inner = self._passed
@@ -166,8 +190,10 @@ class Directed:
 
     def squared_length(self, x: np.ndarray) -> float:
         """Return ||G S x||^2 from the direction S x itself."""
-        alone = Directed(self.objective, self.combined(x).s)
-        return float(alone.products.inner[0, 0])
+        along = self.combined(x)
+        if self.known is None:
+            along = Directed(self.objective, along.s)
+        return float(along.products.inner[0, 0])
 
     def stream(self) -> Iterator[tuple[slice, Float[Array, "rows q"]]]:
         """Yield the entries of some rows after the other, and which these are."""

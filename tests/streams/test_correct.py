@@ -140,8 +140,8 @@ def test_one_pass_corrects_and_weights_take_their_own(path, for_weights, data, p
     c = corrected(data, logistic(data, "two"), "two", streamed=True, path=path)
     assert c.status is su.Status.CORRECTED
     assert len(c.frontier) > 10
-    assert all(map(bool, (c.message, c.after.test, c.change.test, c.conditions)))
-    assert abs(c.drift) + c.stationarity < 1e-3
+    assert all(map(bool, (c.message, c.after.test, c.change.test)))
+    assert abs(c.drift) < 1e-3
     assert len(passes) == 1
     assert len(c.weights) == 6000
     assert len(passes) == 1 + for_weights

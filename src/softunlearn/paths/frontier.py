@@ -235,6 +235,11 @@ class Start:
 class Path(Protocol):
     """A way from the original model to the full correction."""
 
+    @property
+    def norm(self) -> str:
+        """What makes a step short: "weights", ||eps||, or "curvature", the rise of the loss."""
+        ...
+
     def walk(self, start: Start, progress: Progress | None = None) -> Frontier:
         """Return what was reached, the original model first.
 

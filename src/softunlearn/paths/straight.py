@@ -56,6 +56,7 @@ class Straight:
     """
 
     steps: Sequence[float] = STEPS
+    norm = "weights"
 
     def __post_init__(self) -> None:
         if not all(0 < step <= 1 for step in self.steps):

@@ -113,8 +113,7 @@ class Problem:
 
     def _directed(self) -> Directed:
         """Return the vectors of two that are known by their directions."""
-        directions = array_namespace(self.target.s).concat([self.target.s, self.utility.s], axis=1)
-        return Directed(self.target.objective, directions)
+        return self.target.beside(self.utility)
 
     def _check_finite(self) -> None:
         """Raise where an influence is NaN or infinite: then so are its products."""
