@@ -13,10 +13,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-import clarabel
 import numpy as np
-import piqp
 from scipy import sparse
 
 from softunlearn.weights import Bounded, Problem
@@ -65,8 +65,9 @@ def main() -> None:
 
 def piqp_solver(a: np.ndarray, u: np.ndarray, delta: float) -> Callable[[], np.ndarray]:
     """Return PIQP's sparse interior point method on the problem."""
+    piqp: Any = import_module("piqp")
     n = len(a)
-    P, A = sparse.identity(n, format="csc"), sparse.csc_matrix(a[None, :])
+    P, A = sparse.csc_matrix(sparse.identity(n)), sparse.csc_matrix(a[None, :])
     G, c = sparse.csc_matrix(u[None, :]), np.zeros(n)
 
     def solve() -> np.ndarray:
@@ -83,6 +84,7 @@ def piqp_solver(a: np.ndarray, u: np.ndarray, delta: float) -> Callable[[], np.n
 
 def clarabel_solver(a: np.ndarray, u: np.ndarray, delta: float) -> Callable[[], np.ndarray]:
     """Return Clarabel's interior point method on the problem."""
+    clarabel: Any = import_module("clarabel")
     n = len(a)
     P, identity = sparse.identity(n, format="csc"), sparse.identity(n, format="csc")
     A = sparse.vstack([a[None, :], -u[None, :], identity, -identity], format="csc")

@@ -52,9 +52,7 @@ def main() -> None:
     print(f"a . eps = {fall:.12f} (wanted 1), u . eps = {gain:.2e} (wanted >= 0)")
 
 
-def in_turn(
-    functions: dict[str, Callable[[], object]], rounds: int
-) -> dict[str, list[float]]:
+def in_turn(functions: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each, run alternately after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for round_ in range(rounds + 1):

@@ -2,8 +2,8 @@
 
 A file of n x 100 float32 is made (4 GB at 10^7) and kept in --folder. Timed in turn, each in a
 process of its own: reading the file once; two Gram products of as many rows, in blocks, in
-float32; and `su.correct`, from the file's name to the corrected model, frontier and all. The bar is
-twice the sum of the first two, in less than 1.5 GB.
+float32; and `su.correct`, from the file's name to the corrected model, frontier and all. "ratio"
+is the third to the sum of the others; "weights" are all rows' written to Parquet afterwards.
 
     python benchmarks/speed/streaming.py [--rows 100_000 1_000_000] [--folder build] [--rounds 3]
 """
@@ -63,8 +63,8 @@ def main() -> None:
         peak = max(one["peak"] for one in found["correct"]) / 1e6
         weights = statistics.median(one["weights"] for one in found["correct"])
         print(
-            f"{n:12,} {middle['read']:9.2f} {middle['gram']:10.2f} {ours:9.2f} {ours / floor:6.2f} "
-            f"{peak:8.0f} {weights:8.2f} {1e6 * ours / n:14.2f}",
+            f"{n:12,} {middle['read']:9.2f} {middle['gram']:10.2f} {ours:9.2f} "
+            f"{ours / floor:6.2f} {peak:8.0f} {weights:8.2f} {1e6 * ours / n:14.2f}",
             flush=True,
         )
 

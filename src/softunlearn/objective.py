@@ -151,7 +151,6 @@ class HeadObjective:
         if self.totals is not None and self.totals.hessian is not None:
             return self.totals.hessian
 
-
         def part(chunk: Chunk) -> tuple[Array, ...]:
             phi = self._phi(chunk)
             return self._gram_pieces(phi, self._row_curvature(chunk, phi))

@@ -98,10 +98,14 @@ class Held:
                 block += w_j * column[part]
         return eps
 
-    def squared_length(self, x: np.ndarray) -> float:
-        """Return ||sum_j x_j a_j||^2 from the sum itself, in which much may cancel."""
-        whole = self.combined(x)
-        return float(whole @ whole)
+    def products_with(self, x: np.ndarray) -> np.ndarray:
+        """Return a_i . sum_j x_j a_j of each i from the sum itself, in which much may cancel."""
+        found = np.zeros(len(self.columns))
+        for part in blocks(self.columns):
+            block = Held(tuple(column[part] for column in self.columns))
+            eps = block.combined(x)
+            found += [float(column @ eps) for column in block.columns]
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,12 +192,13 @@ class Directed:
             self.objective, self.s @ weights, (pulled @ weights, weights.T @ inner @ weights)
         )
 
-    def squared_length(self, x: np.ndarray) -> float:
-        """Return ||G S x||^2 from the direction S x itself."""
+    def products_with(self, x: np.ndarray) -> np.ndarray:
+        """Return the products with G S x from the direction S x itself."""
         along = self.combined(x)
         if self.known is None:
             along = Directed(self.objective, along.s)
-        return float(along.products.inner[0, 0])
+        found = self.s.T @ along.pulled[:, 0]
+        return np.asarray(to_device(found, "cpu"), dtype=np.float64)
 
     def stream(self) -> Iterator[tuple[slice, Float[Array, "rows q"]]]:
         """Yield the entries of some rows after the other, and which these are."""

@@ -325,3 +325,24 @@ def test_what_takes_rows_in_random_order_is_refused(data):
     rows = su.Rows.from_parquet(folder, label="two", features=features(5))
     with pytest.raises(su.InputError, match="read in chunks, and `X` is never held whole"):
         su.leave_one_out(model, rows, target, rows=[0])
+
+
+def test_a_report_and_a_folder_can_be_had(data, tmp_path):
+    """They need every row's influence, which is computed for them."""
+    from softunlearn.report import summarise
+
+    model = logistic(data, "two")
+    one, other = (
+        corrected(data, model, "two", streamed=streamed, path="straight")
+        for streamed in (False, True)
+    )
+    expected, found = summarise(one), summarise(other)
+    assert found["data"]["rows"] == expected["data"]["rows"]
+    for mine, theirs in zip(
+        found["rows"]["most_harmful"], expected["rows"]["most_harmful"], strict=True
+    ):
+        assert (mine["row"], mine["label"]) == (theirs["row"], theirs["label"])
+        assert mine["values"] == theirs["values"]
+    other.save(tmp_path / "corrected")
+    saved = su.load(tmp_path / "corrected")
+    np.testing.assert_allclose(saved.weights.eps, one.weights, rtol=1e-7, atol=1e-9)

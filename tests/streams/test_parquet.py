@@ -187,7 +187,7 @@ def test_files_that_are_none_are_refused_by_name(tmp_path):
         assert "\n" not in str(caught.value)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(su.FileError, match="holds no .parquet file"):
+    with pytest.raises(su.FileError, match=r"holds no \.parquet file"):
         su.Rows.from_parquet(empty, label="y")
 
 
@@ -212,10 +212,12 @@ def test_bad_files_are_refused_in_one_line_by_name(columns, options, message, tm
 def test_files_of_other_schemas_are_refused_by_name(tmp_path):
     write(tmp_path, x=[1.0], y=[1])
     pq.write_table(pa.table({"x": ["a"], "y": [1]}), tmp_path / "second.parquet")
-    with pytest.raises(su.InputError, match="second.parquet: column 'x' holds string, and double"):
+    with pytest.raises(
+        su.InputError, match=r"second\.parquet: column 'x' holds string, and double"
+    ):
         su.Rows.from_parquet(tmp_path, label="y")
     pq.write_table(pa.table({"z": [1.0], "y": [1]}), tmp_path / "second.parquet")
-    with pytest.raises(su.InputError, match="second.parquet has no column 'x'"):
+    with pytest.raises(su.InputError, match=r"second\.parquet has no column 'x'"):
         su.Rows.from_parquet(tmp_path, label="y")
 
 
@@ -258,7 +260,7 @@ def test_a_damaged_page_is_a_file_error(tmp_path, rng):
     content = bytearray(path.read_bytes())
     content[1000:90_000] = bytes(89_000)
     path.write_bytes(bytes(content))
-    with pytest.raises(su.FileError, match="rows.parquet cannot be read"):
+    with pytest.raises(su.FileError, match=r"rows\.parquet cannot be read"):
         rows.sum(lambda chunk: chunk.X.sum())
 
 

@@ -180,9 +180,7 @@ class StreamedRows(Rows):
             for part, chunk in rows.chunks():
                 yield _moved(part, start), chunk
 
-    def stream(
-        self, function: Callable[..., Any], *aligned: Array
-    ) -> Iterator[tuple[slice, Any]]:
+    def stream(self, function: Callable[..., Any], *aligned: Array) -> Iterator[tuple[slice, Any]]:
         """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is."""
 
         def values(start: int, rows: Rows) -> list[tuple[slice, Any]]:

@@ -28,7 +28,7 @@ from softunlearn.weights.problem import OPPOSED, Problem, Weights, as_given, unc
 
 CANCELLED = 1e-6
 """Where r . r is a smaller part of A, so many digits cancel in A - C^2/U that it is computed from
-r itself, in a pass of its own."""
+r itself, as a . r, in a pass of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class ClosedForm:
             )
         costs = C < 0
         r = np.array([1.0, -C / U if costs else 0.0])
-        rr = A + r[1] * C
+        rr, ur = A + r[1] * C, C + r[1] * U
         if rr < CANCELLED * A:
-            rr = vectors.squared_length(r / unit)
+            rr, ur = vectors.products_with(r / unit) / unit
         if rr <= OPPOSED**2 * A:
             return unchanged(
                 problem,
@@ -105,7 +105,7 @@ class ClosedForm:
         budget_binds = rr > two_lam * delta  # lam is weighed against a in its own units
         length = delta / rr if budget_binds else 1 / two_lam
         x, one_minus_mu = length * r / unit, two_lam * length
-        gain = length * (C + r[1] * U)
+        gain = length * ur
         return Weights(
             vectors.combined(x, out) if isinstance(vectors, Held) else vectors.combined(x),
             predicted=as_given([unit[0] * length * rr], problem.target),
