@@ -102,7 +102,8 @@ class Rows:
         features : sequence of str, optional
             The model's columns, in its order. Default: all that have no other part to play.
         sensitive : str or sequence of str, optional
-            The columns of the groups. Training rows need none.
+            The columns of the groups, for rows that are measured: those to be corrected on need
+            none, and theirs are not read.
         dtype : "float32" or "float64", optional
             Of the features in memory, where all are numbers; what is computed from them is in
             float64. Default: the narrower that holds every feature column as it is stored.

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -257,6 +258,25 @@ def test_a_model_that_knows_its_columns_takes_them_by_name(data):
         su.correct(model, train=turned, validation=validation)
 
 
+def test_a_torch_module_takes_rows_chunk_by_chunk(data):
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    one, other = (
+        corrected(
+            data,
+            module.double(),
+            "three",
+            streamed=streamed,
+            path="straight",
+            insist=True,
+            select="full",
+        )
+        for streamed in (False, True)
+    )
+    for mine, theirs in zip(other.model.parameters(), one.model.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-10)
+
+
 def test_validation_rows_from_files_are_read_into_memory(data, tmp_path):
     frame, folder = data
     frame.iloc[6000:].to_parquet(tmp_path / "validation.parquet")
@@ -323,6 +343,8 @@ def test_what_takes_rows_in_random_order_is_refused(data):
     part = frame.iloc[6000:]
     target = su.Target(su.metrics.LogLoss(), (part[features(5)].to_numpy(), part.two))
     rows = su.Rows.from_parquet(folder, label="two", features=features(5))
+    with pytest.raises(su.InputError, match="read in chunks, and `X` is never held whole"):
+        rows.with_features(frame)
     with pytest.raises(su.InputError, match="read in chunks, and `X` is never held whole"):
         su.leave_one_out(model, rows, target, rows=[0])
 

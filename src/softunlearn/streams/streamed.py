@@ -137,6 +137,10 @@ class StreamedRows(Rows):
             f"features, about {self.peak_bytes / 2**20:.0f} MiB at a time)"
         )
 
+    def with_features(self, X: Any) -> NoReturn:
+        """Raise: the features are not held, and others could not be."""
+        self._refuse("X")
+
     def converted(
         self,
         convert: Callable[[Chunk, int], Chunk],
@@ -218,13 +222,16 @@ class StreamedRows(Rows):
         with closing(self.source.batches()) as batches:
             for rows, file, first_row in batches:
                 n += len(rows.y)
+                if n > len(self):
+                    break
                 try:
                     made = rows if self.convert is None else self.convert(rows, first_row)
                 except InputError as error:
                     raise InputError([f"{file}: {line}" for line in error.problems]) from error
                 yield made
         if n != len(self):
-            raise FileError(f"The files held {len(self):,} rows and now hold {n:,}.")
+            more = " or more" * (n > len(self))
+            raise FileError(f"The files held {len(self):,} rows and now hold {n:,}{more}.")
 
     def _refuse(self, name: str) -> NoReturn:
         raise InputError(
