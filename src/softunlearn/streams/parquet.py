@@ -84,8 +84,8 @@ class ParquetSource:
         source = replace(self, features=()) if "features" in parts else self
         return replace(source, sensitive=()) if "groups" in parts else source
 
-    def batches(self) -> Generator[Batch]:
-        """Yield all rows.
+    def batches(self, at_most: int | None = None) -> Generator[Batch]:
+        """Yield all rows; see `Source`.
 
         Raises
         ------
@@ -94,14 +94,13 @@ class ParquetSource:
         InputError
             A label or weight is missing, or is none.
         """
+        n = min(self.batch_rows, at_most or self.batch_rows)
         needed = {*self.features, self.label, *self.sensitive, self.weight or self.label}
         for path in self.files:
             first_row = 0
             try:
                 with closing(_opened(path)) as file:
-                    for batch in file.iter_batches(
-                        self.batch_rows, columns=sorted(needed), use_threads=False
-                    ):
+                    for batch in file.iter_batches(n, columns=sorted(needed), use_threads=False):
                         yield Batch(self._chunk(batch, path, first_row), path, first_row)
                         first_row += batch.num_rows
             except (OSError, pa.ArrowException) as error:

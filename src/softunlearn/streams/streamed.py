@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from functools import cache
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from softunlearn.exceptions import FileError, InputError
 from softunlearn.rows import Array, Chunk, Rows, added
@@ -50,8 +51,8 @@ class Source(Protocol):
         """Return the number of rows."""
         ...
 
-    def batches(self) -> Generator[Batch]:
-        """Yield all rows."""
+    def batches(self, at_most: int | None = None) -> Generator[Batch]:
+        """Yield all rows, fewer at a time where a few are enough."""
         ...
 
     def without(self, *parts: str) -> "Source":
@@ -163,7 +164,7 @@ class StreamedRows(Rows):
     def take(self, index: np.ndarray) -> Rows:
         """Return some rows, by their ascending positions, in memory."""
         parts, start = [], 0
-        with closing(self._batches()) as batches:
+        with closing(self._batches(int(index[-1]) + 1)) as batches:
             for chunk in batches:
                 rows = self._held(chunk)
                 first, last = np.searchsorted(index, (start, start + len(rows)))
@@ -216,10 +217,10 @@ class StreamedRows(Rows):
     def _held(self, chunk: Chunk) -> Rows:
         return Rows(*chunk, feature_names=self.feature_names)
 
-    def _batches(self) -> Generator[Chunk]:
+    def _batches(self, at_most: int | None = None) -> Generator[Chunk]:
         """Yield the converted batches; what is wrong with one is said with its file's name."""
         n = 0
-        with closing(self.source.batches()) as batches:
+        with closing(self.source.batches(at_most)) as batches:
             for rows, file, first_row in batches:
                 n += len(rows.y)
                 if n > len(self):
@@ -263,7 +264,7 @@ def _in_threads(
     """
     n = _n_threads()
     waiting: deque[Future[T]] = deque()
-    with closing(parts), threadpool_limits(1, "blas"), ThreadPoolExecutor(n) as workers:
+    with closing(parts), _blas().limit(limits=1), ThreadPoolExecutor(n) as workers:
         for part in parts:
             if len(waiting) == n:
                 yield waiting.popleft().result()
@@ -274,8 +275,13 @@ def _in_threads(
 
 def _n_threads() -> int:
     """Return how many threads BLAS would take."""
-    blas = (library for library in threadpool_info() if library["user_api"] == "blas")
-    return max((library["num_threads"] for library in blas), default=1)
+    return max((library.num_threads for library in _blas().lib_controllers), default=1)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Return what says and sets the threads of BLAS: looking for it takes longer than a batch."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _moved(part: slice, by: int) -> slice:
