@@ -183,7 +183,7 @@ def correct(
             goal = goal.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Cholesky()
-        objective = HeadObjective(goal.original, rows["train"])
+        objective = HeadObjective(goal.original, rows["train"].reporting(report))
         objective = objective.read_once(hessian=True, gram=path_.norm == "weights")
         scores = _scores(goal, objective, solver)
 

@@ -79,17 +79,17 @@ class Held:
         square = np.diag(inner)
         if ((square > SMALLEST_SQUARE) & (square < LARGEST_SQUARE)).all():
             return Products(inner, unit)
-        unit = np.array([_largest(column) or 1.0 for column in self.columns])
-        if not np.isfinite(unit).all():
-            return Products(inner, np.ones(len(unit)))
-        return Products(
-            _inner(tuple(c / one for c, one in zip(self.columns, unit, strict=True))), unit
-        )
+        largest = np.array([_largest(column) or 1.0 for column in self.columns])
+        if not np.isfinite(largest).all():
+            return Products(inner, unit)
+        scaled = (column / one for column, one in zip(self.columns, largest, strict=True))
+        return Products(_inner(tuple(scaled)), largest)
 
     def combined(self, x: np.ndarray, out: Array | None = None) -> Array:
         """Return sum_j x_j a_j, block by block, in `out` where it is given."""
         (w, first), *others = zip(map(float, x), self.columns, strict=True)
         if not isinstance(first, np.ndarray):
+            assert out is None
             return sum((w_j * column for w_j, column in others), w * first)
         eps = np.empty(len(first)) if out is None else out
         for part in blocks(self.columns):
@@ -185,12 +185,10 @@ class Directed:
     def combined(self, x: np.ndarray) -> "Directed":
         """Return G S x, without a pass over the rows where these vectors' products are known."""
         pulled, inner = self._passed
-        weights = array_namespace(self.s).asarray(x, dtype=self.s.dtype, device=device(self.s))[
-            :, None
-        ]
-        return Directed(
-            self.objective, self.s @ weights, (pulled @ weights, weights.T @ inner @ weights)
-        )
+        xp = array_namespace(self.s)
+        weights = xp.asarray(x, dtype=self.s.dtype, device=device(self.s))[:, None]
+        known = pulled @ weights, weights.T @ inner @ weights
+        return Directed(self.objective, self.s @ weights, known)
 
     def products_with(self, x: np.ndarray) -> np.ndarray:
         """Return the products with G S x from the direction S x itself."""

@@ -174,6 +174,13 @@ class Rows:
         chunk = convert(Chunk(self.X, self.y, self.g, self.weight), 0)
         return Rows(*chunk, feature_names or self.feature_names)
 
+    def reporting(self, progress: Callable[[str, float], None]) -> "Rows":
+        """Return the rows that say how far a pass over them has come, where it takes long.
+
+        `progress` is called with what is being done and the part of it that is done, 0 to 1.
+        """
+        return self
+
     def labels_only(self) -> "Rows":
         """Return the rows without their features, where reading these can be spared."""
         return self

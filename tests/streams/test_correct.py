@@ -291,7 +291,7 @@ def test_validation_rows_from_files_are_read_into_memory(data, tmp_path):
 
 
 def bad(folder, tmp_path, change):
-    """The first file as it is, and the second with something wrong in its row 3000."""
+    """The first file as it is, and the second with something wrong."""
     pd.read_parquet(folder / "0.parquet").to_parquet(tmp_path / "0.parquet")
     frame = pd.read_parquet(folder / "1.parquet")
     change(frame)
@@ -323,6 +323,29 @@ def test_bad_rows_are_named_with_file_and_row(label, column, value, message, dat
     with pytest.raises(su.InputError, match=message) as caught:
         corrected(there, model, label, streamed=True, weight="w")
     assert "\n" not in str(caught.value)
+
+
+def test_a_bad_row_at_the_beginning_is_named_too(data, tmp_path):
+    frame, folder = data
+    first = pd.read_parquet(folder / "0.parquet")
+    first.loc[first.index[2], "three"] = 7
+    first.to_parquet(tmp_path / "0.parquet")
+    there = frame, tmp_path
+    with pytest.raises(su.InputError, match=r"0\.parquet: `train`: 1 labels .* is 7 in row 2;"):
+        corrected(there, logistic(data, "three"), "three", streamed=True)
+
+
+def test_a_pass_says_how_far_it_has_come(data):
+    told = []
+
+    def progress(what, part):
+        if what == "reading training rows":
+            told.append(part)
+
+    corrected(data, logistic(data, "two"), "two", streamed=True, progress=progress)
+    assert len(told) > 5
+    assert told == sorted(told)
+    assert told[-1] == 1.0
 
 
 def test_words_in_a_model_without_an_encoder_are_refused(data):

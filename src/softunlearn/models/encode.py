@@ -123,10 +123,11 @@ class Encoder:
 
         Their groups are left out. A few rows are looked at beforehand.
         """
-        some = rows.take(np.arange(min(50, len(rows))))
         encode = partial(self._chunk, name=name, columns=rows.feature_names)
-        encode(Chunk(some.X, some.y, None, some.weight), 0)
-        self._check_logits(self._as_the_model_takes(some.X, rows.feature_names), len(some), name)
+        few = np.arange(min(50, len(rows)))
+        rows.converted(encode).take(few)
+        X = self._as_the_model_takes(rows.take(few).X, rows.feature_names)
+        self._check_logits(X, len(few), name)
         n_classes = len(self.head.classes)
         if self.adapter.class_weight(np.ones(n_classes)) is not None:
             codes = partial(self._codes, name=name)

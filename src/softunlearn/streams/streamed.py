@@ -73,11 +73,16 @@ class StreamedRows(Rows):
         What is made of every batch, in the reading thread, as in `Rows.converted`.
     scale : array of shape (n,), optional
         A factor of every row's weight.
+    feature_names : tuple of str, optional
+        Default: those of the source.
+    progress : callable, optional
+        Called in every pass with what is being done and the part of it that is done, 0 to 1.
     """
 
     source: Source
     convert: Callable[[Chunk, int], Chunk] | None
     scale: Array | None
+    progress: Callable[[str, float], None] | None
 
     def __init__(
         self,
@@ -85,15 +90,15 @@ class StreamedRows(Rows):
         convert: Callable[[Chunk, int], Chunk] | None = None,
         scale: Array | None = None,
         feature_names: tuple[str, ...] | None = None,
+        progress: Callable[[str, float], None] | None = None,
     ) -> None:
         names = source.feature_names if feature_names is None else feature_names
-        for name, value in (
-            ("source", source),
-            ("convert", convert),
-            ("scale", scale),
-            ("feature_names", names),
-        ):
-            object.__setattr__(self, name, value)
+        self.__dict__.update(
+            source=source, convert=convert, scale=scale, feature_names=names, progress=progress
+        )
+
+    def _with(self, **changes: Any) -> "StreamedRows":
+        return StreamedRows(**{**self.__dict__, **changes})
 
     @property
     def X(self) -> NoReturn:  # type: ignore[override]
@@ -149,17 +154,21 @@ class StreamedRows(Rows):
     ) -> "StreamedRows":
         """Return the rows that `convert` makes of every batch, without groups."""
         assert self.convert is None
-        source = self.source.without("groups")
-        return StreamedRows(source, convert, self.scale, feature_names or self.feature_names)
+        source, names = self.source.without("groups"), feature_names or self.feature_names
+        return self._with(source=source, convert=convert, feature_names=names)
 
     def labels_only(self) -> "StreamedRows":
         """Return the rows without their features, which are then not read."""
-        return StreamedRows(self.source.without("features", "groups"), self.convert, self.scale)
+        return self._with(source=self.source.without("features", "groups"))
 
     def reweighted(self, w: Array) -> "StreamedRows":
         """Return the same rows with every training weight times w, shape (n,)."""
         scale = w if self.scale is None else self.scale * w
-        return StreamedRows(self.source, self.convert, scale, self.feature_names)
+        return self._with(scale=scale)
+
+    def reporting(self, progress: Callable[[str, float], None]) -> "StreamedRows":
+        """Return the rows that say how far a pass over them has come."""
+        return self._with(progress=progress)
 
     def take(self, index: np.ndarray) -> Rows:
         """Return some rows, by their ascending positions, in memory."""
@@ -213,6 +222,8 @@ class StreamedRows(Rows):
                 rows = rows.reweighted(self.scale[start : start + len(rows)])
             yield start, rows
             start += len(rows)
+            if self.progress is not None:
+                self.progress("reading training rows", start / len(self))
 
     def _held(self, chunk: Chunk) -> Rows:
         return Rows(*chunk, feature_names=self.feature_names)
