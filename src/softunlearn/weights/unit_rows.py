@@ -17,7 +17,7 @@ ROUNDING = 1e-11
 
 @dataclass(frozen=True, eq=False)
 class UnitRows:
-    """Targets, then utilities, as rows of length one: B = R diag(1 / size) influences^T.
+    """Targets, then utilities, as rows of length one: B = R diag(1 / (unit norm)) influences^T.
 
     B is never formed; its blocks are, one after the other.
 
@@ -27,7 +27,7 @@ class UnitRows:
         Influences, as they are.
     unit, norm : ndarray of shape (q,)
         A unit in which each one's squares neither overflow nor vanish, and its length in that unit
-        (1 where all are zero); `size` is their product.
+        (1 where all are zero).
     nonzero : ndarray of shape (q,)
         Whether a row has any influence.
     gram : ndarray of shape (q, q)
@@ -55,12 +55,6 @@ class UnitRows:
         gram = products.inner / norm[:, None] / norm[None, :]
         columns = problem.vectors.columns
         return cls(columns, products.unit, norm, length > 0, gram, problem.n_targets)
-
-    @property
-    def size(self) -> Float[np.ndarray, "q"]:
-        """Return what every influence is divided by."""
-        with np.errstate(over="ignore", under="ignore"):
-            return self.unit * self.norm
 
     def blocks(self) -> Iterator[tuple[slice, Float[Array, "q rows"]]]:
         """Yield some columns of B after the other, and which they are; the next replace them."""
