@@ -40,12 +40,14 @@ def main() -> None:
     _run(missing)
     minutes = (time.perf_counter() - began) / 60
     print(
-        f"{len(missing)} of {len(jobs)} results computed in {minutes:.1f} minutes, the others were "
+        f"{len(missing)} of {len(jobs)} results computed in {minutes:.1f} minutes, others were "
         f"there; peak memory of a process {_peak() / 1e9:.2f} GB."
     )
     if set(options.only) == set(PARTS):
+        results = {name: page.results_of(part.jobs()) for name, part in PARTS.items()}
         path = options.page or OUT / "paper.md"
-        write(path, page.text(OUT))
+        write(path, page.text(results))
+        page.draw(results)
         print(f"Written: {path}, and figures in {OUT}.")
 
 

@@ -147,30 +147,3 @@ def _published_way(data: str, seconds_a_row: float) -> dict[str, float]:
         model.predict_proba(splits.test.X)
     each = (time.perf_counter() - began) / TIMED
     return {"rows": TIMED, "seconds_a_row": each, "ratio": each / seconds_a_row}
-
-
-def draw(results: dict[str, Any]) -> None:
-    """Draw the points of every data set and target."""
-    import matplotlib.pyplot as plt
-
-    for name, found in results.items():
-        targets = found["points"]
-        figure, axes = plt.subplots(
-            2, len(targets), figsize=(4 * len(targets), 5), sharex="col", layout="constrained"
-        )
-        for column, (target, points) in enumerate(targets.items()):
-            change, utility = np.array(points["target"]), np.array(points["utility"])
-            costly = (change < 0) & (utility > 0)
-            rank = np.linspace(0, 100, len(change))
-            for axis, values in zip(axes[:, column], (change, utility), strict=True):
-                axis.axhline(0, color="0.7", linewidth=0.8)
-                axis.scatter(rank[~costly], values[~costly], s=3, color="C0")
-                axis.scatter(rank[costly], values[costly], s=3, color="C3")
-                axis.set_yscale("symlog", linthresh=float(np.quantile(np.abs(values), 0.5)))
-            axes[0, column].set_title(f"{target}, test rows")
-            axes[1, column].set_xlabel("training rows by their change of the target, %")
-        axes[0, 0].set_ylabel("change of the target")
-        axes[1, 0].set_ylabel("change of the loss")
-        figure.suptitle(f"Leaving each row of {name} out; red: target better, utility worse")
-        figure.savefig(OUT / f"figure1-{name}.png", dpi=130)
-        plt.close(figure)

@@ -154,8 +154,8 @@ def _matched(frontier: Frontier, metric: float) -> int:
 
 def _record(c: su.Correction, chosen: str, index: int) -> dict[str, Any]:
     point = c.frontier[index]
-    figures = c.at(index).after.test
-    assert figures is not None
+    # not `c.at(index).after`, which measures training rows too
+    figures = c.session.evaluator.evaluate(point.head, c.session.rows["test"])
     values = {name: figure(figures) for name, figure in FIGURES.items()}
     return {
         "chosen": chosen,

@@ -41,7 +41,7 @@ CELEBA_PARTS = 5
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, the rows that its last layer was trained on, and the rows to measure on."""
+    """A model with its training rows, and the rows to choose and to measure on."""
 
     model: Any
     train: su.Rows
@@ -80,24 +80,31 @@ class Setting:
     def trained(self) -> Trained:
         """Return the model on its rows. Under `paper`, test rows are the validation rows."""
         splits = self.rows()
-        model, train = (self._regression if self.model == "lr" else self._network)(splits.train)
         test = splits.validation if self.protocol == "paper" else splits.test
-        return Trained(model, train, splits.validation, test)
+        if self.model == "lr":
+            intercept = self.protocol == "clean"
+            fitted = _fitted(splits.train, C=1 / L2[self.data], fit_intercept=intercept)
+            return Trained(fitted, splits.train, splits.validation, test)
+        return self._last_layer(splits.train, splits.validation, test)
 
-    def _regression(self, train: su.Rows) -> tuple[Any, su.Rows]:
-        intercept = self.protocol == "clean"
-        model = LogisticRegression(
-            C=1 / L2[self.data], fit_intercept=intercept, solver="newton-cholesky", tol=1e-8
-        )
-        return model.fit(train.X, train.y), train
-
-    def _network(self, train: su.Rows) -> tuple[Any, su.Rows]:
+    def _last_layer(self, train: su.Rows, validation: su.Rows, test: su.Rows) -> Trained:
+        """Return the network's last layer as a model of its own, on the features that enter it."""
         from paper_network import L2, split, train_network  # needs torch
 
         part = EXTRACTOR_PART.get(self.data, 0.01)
-        network = train_network(train, part=part, seed=self.seed)
+        network = su.models.TorchModule(train_network(train, part=part, seed=self.seed), l2=L2)
         _, others = split(train, part=part, seed=self.seed)
-        return su.models.TorchModule(network, l2=L2, batch_size=4096), others
+
+        def features(rows: su.Rows) -> su.Rows:
+            return replace(rows, X=network.features(np.asarray(rows.X)), feature_names=None)
+
+        on_features = features(others)
+        fitted = _fitted(on_features, C=1 / L2, fit_intercept=False)
+        return Trained(fitted, on_features, features(validation), features(test))
+
+
+def _fitted(rows: su.Rows, **options: Any) -> LogisticRegression:
+    return LogisticRegression(solver="newton-cholesky", tol=1e-8, **options).fit(rows.X, rows.y)
 
 
 def targets_of(trained: Trained) -> dict[str, su.Target]:

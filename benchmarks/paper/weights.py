@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.paper.figure2 import TARGETS
-from benchmarks.paper.kept import OUT, Job
+from benchmarks.paper.kept import Job
 from benchmarks.paper.setting import DATA, EXTREMES, Setting, Trained
 
 import softunlearn as su
@@ -85,23 +85,3 @@ def _reached(trained: Trained, metric: str, scheme: ClosedForm) -> dict[str, flo
         "metric": c.point.metric,
         "accuracy": c.point.accuracy,
     }
-
-
-def draw(results: dict[str, Any]) -> None:
-    """Draw hard and soft weights of Adult's regression, by influence."""
-    import matplotlib.pyplot as plt
-
-    found = results["adult-lr"]
-    figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.2), layout="constrained")
-    for axis, (target, of_target) in zip(axes, found.items(), strict=True):
-        points = of_target["points"]
-        rank = np.linspace(0, 100, len(points["influence"]))
-        axis.scatter(rank, points["soft"], s=3, label="soft")
-        axis.plot(rank, points["hard"], color="C3", linewidth=1, label="hard")
-        axis.set_ylim(-1.5, 1.5)
-        axis.set_title(target)
-        axis.set_xlabel("training rows, most harmful first, %")
-    axes[0].set_ylabel("weight change")
-    axes[0].legend()
-    figure.savefig(OUT / "weights.png", dpi=130)
-    plt.close(figure)
