@@ -79,13 +79,12 @@ for i in range(30):
 
 def test_a_mark_is_that_of_a_paired_t_test(rng):
     hard, soft = rng.normal(0.8, 0.01, size=5), rng.normal(0.803, 0.01, size=5)
-    key = {"model": "lr", "data": "adult", "target": "fairness", "algorithm": "scrub"}
     records = [
-        {**key, "seed": seed, "chosen": chosen, "figures": {"accuracy": values[seed]}}
+        {"seed": seed, "chosen": chosen, "figures": {"accuracy": values[seed]}}
         for chosen, values in (("hard", hard), ("matched", soft))
         for seed in range(5)
     ]
-    found = comparison.Comparison(records, "matched", **key).advantage("accuracy")
+    found = comparison.Comparison(records, "matched", "fairness").advantage("accuracy")
     interval = ttest_rel(soft, hard).confidence_interval(0.95)
     np.testing.assert_allclose([found.low, found.high], interval)
     assert comparison.Mean.of([1.0, 1.1]).mark() in ("holds", "within noise")

@@ -15,13 +15,22 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.paper import figure1, figure2, figure3, page, runtimes, theorem1, weights
+from benchmarks.paper import (
+    figure1,
+    figure2,
+    figure3,
+    page,
+    reversals,
+    runtimes,
+    theorem1,
+    weights,
+)
 from benchmarks.paper.kept import OUT, Job, write
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 PARTS = {
     part.__name__.rpartition(".")[2]: part
-    for part in (figure1, figure3, runtimes, weights, theorem1, figure2)
+    for part in (figure1, figure3, runtimes, weights, theorem1, reversals, figure2)
 }
 WORKERS = 2
 

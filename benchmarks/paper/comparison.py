@@ -60,22 +60,20 @@ class Comparison:
     Parameters
     ----------
     records : iterable of dict
-        Of figure 2.
+        Of figure 2, of this cell alone.
     chosen : str
         Which soft point.
-    key : dict
-        Data set, model, target, algorithm.
+    target : str
     """
 
-    def __init__(self, records: Iterable[Record], chosen: str, **key: str) -> None:
-        own = [r for r in records if all(r[name] == value for name, value in key.items())]
-        self.target = key["target"]
+    def __init__(self, records: Iterable[Record], chosen: str, target: str) -> None:
+        self.target, self._chosen = target, chosen
         self._by = {
             (r["seed"], r["chosen"]): r["figures"]
-            for r in own
+            for r in records
             if r["chosen"] in ("hard", "original", chosen)
         }
-        self._chosen, self.seeds = chosen, sorted({seed for seed, _ in self._by})
+        self.seeds = sorted({seed for seed, _ in self._by})
 
     def values(self, which: str, figure: str) -> np.ndarray:
         """Return a figure of the hard, soft or original model for each seed."""
@@ -106,16 +104,17 @@ class Comparison:
 
 def comparisons(records: list[Record], chosen: str) -> dict[Key, Comparison]:
     """Return the comparison of every cell that there are records of, in the tables' order."""
-    fields = ("model", "data", "target", "algorithm")
-    there = {tuple(record[name] for name in fields) for record in records}
-    return {
-        key: Comparison(records, chosen, **dict(zip(fields, key, strict=True)))
+    by_cell: dict[Key, list[Record]] = {}
+    for r in records:
+        by_cell.setdefault((r["model"], r["data"], r["target"], r["algorithm"]), []).append(r)
+    order = [
+        (model, data, target, algorithm)
         for model, algorithms in ALGORITHMS.items()
         for data in (*DATA, EXTREMES)
         for target in TARGETS
         for algorithm in algorithms
-        if (key := (model, data, target, algorithm)) in there
-    }
+    ]
+    return {key: Comparison(by_cell[key], chosen, key[2]) for key in order if key in by_cell}
 
 
 def counted(cells: Iterable[Comparison], figure: Callable[[Comparison], str]) -> dict[str, int]:

@@ -11,7 +11,15 @@ from benchmarks.paper.comparison import FAILS, HOLDS, NOISE
 from benchmarks.paper.kept import Job, commit, versions
 from benchmarks.paper.published import STEP_2_SHARE
 from benchmarks.paper.setting import DATA, EXTREMES
-from benchmarks.paper.shown import figure1, figure2, figure3, runtimes, theorem1, weights
+from benchmarks.paper.shown import (
+    figure1,
+    figure2,
+    figure3,
+    reversals,
+    runtimes,
+    theorem1,
+    weights,
+)
 from jinja2 import Environment, StrictUndefined
 
 TEMPLATE = Path(__file__).with_name("page.md.jinja")
@@ -44,6 +52,7 @@ def text(results: dict[str, dict[str, Any]]) -> str:
             "figure1": figure1,
             "figure2": figure2,
             "figure3": figure3,
+            "reversals": reversals,
             "runtimes": runtimes,
             "theorem1": theorem1,
             "weights": weights,
