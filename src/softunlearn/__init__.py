@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from softunlearn import attacks, metrics, models, paths, unlearning, weights
+from softunlearn.array_cache import ArrayCache
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.exceptions import (
@@ -48,6 +49,7 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "Target",
     "influence_scores",
     "leave_one_out",
+    "ArrayCache",
     "metrics",
     "attacks",
     "weights",

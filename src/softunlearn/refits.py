@@ -8,7 +8,7 @@ fast a model converges, not to what: it is finished where its own gradient vanis
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -42,16 +42,22 @@ ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """A gradient this small, relative to what n gradients of random sign add up to, is rounding."""
 
 
+Around = Callable[
+    [Integer[ndarray, "b"], Callable[[], Float[ndarray, "b m"]]], Float[ndarray, "b m"]
+]
+
+
 def changes(
     objective: HeadObjective,
     curvature: Curvature,
     targets: Sequence[Target],
     left_out: Integer[ndarray, "r"],
     tolerance: float,
+    computed: Around = lambda rows, compute: compute(),
 ) -> Iterator[tuple[Integer[ndarray, "b"], Float[ndarray, "b m"]]]:
     """Yield positions in `left_out`, and the targets' changes without those rows, by blocks.
 
-    Blocks do not depend on each other: one that was kept need not be computed again.
+    Blocks do not depend on each other.
 
     Parameters
     ----------
@@ -65,6 +71,9 @@ def changes(
         Rows to leave out, one at a time.
     tolerance : float
         See `leave_one_out`.
+    computed : callable, optional
+        Given the rows of a block and what computes it, returns the block: the place to remember
+        blocks.
     """
     head = objective.head
     inverse = curvature.inverse()
@@ -76,15 +85,20 @@ def changes(
     n_arrays = 8 + THREADS  # of b x p numbers, 8 bytes each
     size = max(1, min(MODELS, MAX_BYTES // (8 * n_arrays * head.n_parameters)))
     with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(order), size):
-            at = order[start : start + size]
-            theta = _refits(objective, inverse, left_out[at], tolerance, floor, pool)
-            found = np.full((len(at), len(targets)), np.nan)
+
+        def block(rows: Integer[ndarray, "b"]) -> Float[ndarray, "b m"]:
+            theta = _refits(objective, inverse, rows, tolerance, floor, pool)
+            found = np.full((len(rows), len(targets)), np.nan)
             converged = np.isfinite(theta).all(axis=1)
             for j, (target, design) in enumerate(zip(targets, designs, strict=True)):
                 values = _values(target, design, head.W.shape[0], theta[converged])
                 found[converged, j] = values - before[j]
-            yield at, found
+            return found
+
+        for start in range(0, len(order), size):
+            at = order[start : start + size]
+            rows = left_out[at]
+            yield at, computed(rows, lambda rows=rows: block(rows))
 
 
 def at_optimum(objective: HeadObjective, tolerance: float) -> HeadObjective:

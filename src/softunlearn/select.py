@@ -17,7 +17,7 @@ CERTAIN_WITHIN = 0.02
 two thousandths are noise, and only small changes are certain not to cost ten times as much."""
 
 ROUNDING = 1e-9
-"""Of a difference of accuracies, which are fractions of at most a billion rows."""
+"""Of a step, or of a difference of accuracies, which are fractions of at most a billion rows."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +143,19 @@ class Select:
 
 @dataclass(frozen=True)
 class Full:
-    """Take the last point of the path, the whole budget, unless it is worse in both."""
+    """Take the point nearest to the whole budget, step 1, that is not worse in both."""
 
     def choose(self, frontier: Frontier) -> Choice:
-        """Return the longest step that is not worse in both metric and accuracy."""
+        """Return the longest step within the budget, or else the shortest one past it."""
         start = frontier[0]
-        for i in range(len(frontier) - 1, 0, -1):
-            point = frontier[i]
-            if point.metric < start.metric or point.accuracy > start.accuracy:
-                return _corrected(frontier, i)
+        better = [
+            i
+            for i, point in enumerate(frontier)
+            if point.metric < start.metric or point.accuracy > start.accuracy
+        ]
+        within = [i for i in better if frontier[i].step <= 1 + ROUNDING]
+        if better:
+            return _corrected(frontier, within[-1] if within else better[0])
         return Choice(
             0,
             Status.UTILITY_WOULD_SUFFER,

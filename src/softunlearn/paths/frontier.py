@@ -31,7 +31,7 @@ class Point:
     Parameters
     ----------
     step : float
-        Part of the way that was aimed at; 0 is the original model, 1 a metric of zero.
+        Part of the way that was aimed at; 0 is the original model, 1 a metric predicted to be zero.
     metric, accuracy, log_loss : float
         Measured on validation rows; the loss is a mean. With several targets `metric` is the
         largest of `metrics` in parts of the original's.
@@ -118,7 +118,7 @@ class Correctable(Protocol):
         ...
 
     def part_of_the_way(self, end: Unlearned, t: float) -> Unlearned:
-        """Return what lies between the original (t = 0) and `end` (t = 1)."""
+        """Return what lies on the line from the original (t = 0) to `end` (t = 1), or past it."""
         ...
 
     def measure(self, reached: Unlearned) -> Measured:
