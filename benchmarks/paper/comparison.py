@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.paper.figure2 import ALGORITHMS
+from benchmarks.paper.figure2 import ALGORITHMS, TARGETS
 from benchmarks.paper.setting import DATA, EXTREMES
 from scipy.stats import t
 
@@ -105,17 +105,16 @@ class Comparison:
 
 
 def comparisons(records: list[Record], chosen: str) -> dict[Key, Comparison]:
-    """Return the comparison of every cell: (model, data, task, algorithm)."""
-    names = [name for name in (*DATA, EXTREMES) if any(r["data"] == name for r in records)]
+    """Return the comparison of every cell that there are records of, in the tables' order."""
+    fields = ("model", "data", "target", "algorithm")
+    there = {tuple(record[name] for name in fields) for record in records}
     return {
-        (model, data, task, algorithm): Comparison(
-            records, chosen, model=model, data=data, target=task, algorithm=algorithm
-        )
+        key: Comparison(records, chosen, **dict(zip(fields, key, strict=True)))
         for model, algorithms in ALGORITHMS.items()
-        for data in names
-        for task in ("fairness", "equal opportunity", "robustness")
+        for data in (*DATA, EXTREMES)
+        for target in TARGETS
         for algorithm in algorithms
-        if any(r["data"] == data and r["target"] == task for r in records)
+        if (key := (model, data, target, algorithm)) in there
     }
 
 
