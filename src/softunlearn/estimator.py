@@ -33,9 +33,10 @@ from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.curvature import CurvatureSolver
 from softunlearn.exceptions import InputError
-from softunlearn.models.groups import read_groups, rows_array
+from softunlearn.held_out import held_out, part_of
+from softunlearn.models.groups import rows_array
 from softunlearn.paths import Path
-from softunlearn.rows import Rows, as_rows, take
+from softunlearn.rows import Rows, as_rows
 from softunlearn.select import Rule
 from softunlearn.unlearning import Unlearner
 from softunlearn.weights import WeightScheme
@@ -176,7 +177,7 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         rows, seed = _read(X, y, sensitive_features, sample_weight), _seed(self.random_state)
         out = self._held_out(rows, seed)
-        train = _part(rows, ~out)
+        train = part_of(rows, ~out)
         model = self._trained(train)
         self.correction_: Correction = correct(
             model,
@@ -238,7 +239,7 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"A part of {self.validation} of the rows of each class is not one row, of "
                 f"{len(rows):,}: give more rows, or validation=(X, y, g)."
             )
-        return replace(_part(rows, out), weight=None)
+        return replace(part_of(rows, out), weight=None)
 
     def _trained(self, train: Rows) -> Any:
         """Return the frozen model itself, or a clone of the estimator trained on rows."""
@@ -334,42 +335,6 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-def held_out(rows: Rows, part: float, seed: int) -> np.ndarray:
-    """Return which rows are held out, at random: a part of every class, its groups alike.
-
-    Of a class of two rows or more it is never none, and never all.
-
-    Parameters
-    ----------
-    rows : Rows
-        Those of weight 0 stay.
-    part : float
-    seed : int
-
-    Raises
-    ------
-    InputError
-        A row has no group.
-    """
-    there = np.arange(len(rows)) if rows.weight is None else np.flatnonzero(rows.weight)
-    _, y = np.unique(rows.y[there], return_inverse=True)
-    g = np.zeros(len(rows), dtype=np.int64)
-    if rows.g is not None:
-        try:
-            g = read_groups(rows.g).codes(rows.g)
-        except InputError as error:
-            raise InputError([f"`sensitive_features`: {p}" for p in error.problems]) from error
-    shuffled = np.random.default_rng(seed).permutation(len(there))
-    order = shuffled[np.lexsort((g[there][shuffled], y[shuffled]))]
-    m = np.bincount(y)
-    k = np.clip(np.round(part * m), 1, m - 1).astype(np.int64)
-    position = np.arange(len(there)) - np.repeat(np.cumsum(m) - m, m)
-    k, m = np.repeat(k, m), np.repeat(m, m)
-    mask = np.zeros(len(rows), dtype=bool)
-    mask[there[order]] = (position + 1) * k // m > position * k // m  # k of m, evenly spread
-    return mask
-
-
 def weight_keyword(estimator: Any) -> str | None:
     """Return the name by which an estimator's `fit` takes weights without metadata routing.
 
@@ -401,18 +366,6 @@ def _read(X: Any, y: Any, g: Any, weight: Any) -> Rows:
     each = g.values() if isinstance(g, Mapping) else [g]
     check_consistent_length(X, y, weight, *each)
     return Rows(X, y, g, weight)
-
-
-def _part(rows: Rows, mask: np.ndarray) -> Rows:
-    """Return the rows of a mask; all of them as they are."""
-    if mask.all():
-        return rows
-    index = np.flatnonzero(mask)
-
-    def taken(values: Any) -> Any:
-        return None if values is None else take(values, index)
-
-    return Rows(taken(rows.X), rows.y[index], taken(rows.g), taken(rows.weight))
 
 
 def _seed(random_state: Any) -> int:
