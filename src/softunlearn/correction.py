@@ -36,7 +36,18 @@ U = TypeVar("U")
 
 @dataclass(frozen=True)
 class BySplit(Generic[T]):
-    """The same thing of training, validation and, where given, test rows."""
+    """The same thing of training, validation and, where given, test rows.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> [(name, figures.rows) for name, figures in c.before.items()]
+    [('train', 600), ('validation', 200)]
+    """
 
     train: T
     validation: T
@@ -160,6 +171,21 @@ class Correction:
         Which of them `model` is.
     session : Session
         What all points share.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, test=test, select="full")
+    >>> c.status, c.weights.shape
+    (<Status.CORRECTED: 'CORRECTED'>, (600,))
+    >>> gap = c.after.validation.gaps["demographic_parity"].probabilities
+    >>> abs(gap - c.point.metric) < 1e-9
+    True
+    >>> c.at(0).status  # the original model
+    <Status.NOTHING_TO_CORRECT: 'NOTHING_TO_CORRECT'>
     """
 
     model: Any

@@ -22,7 +22,18 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Choice:
-    """A point of the frontier and why it was taken."""
+    """A point of the frontier and why it was taken.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> su.Select(metric_at_most=0.9).choose(c.frontier)
+    Choice(index=0, status=<Status.NOTHING_TO_CORRECT: 'NOTHING_TO_CORRECT'>, message='...')
+    """
 
     index: int
     status: Status
@@ -31,7 +42,24 @@ class Choice:
 
 @runtime_checkable
 class Rule(Protocol):
-    """A way to choose a point of a frontier."""
+    """A way to choose a point of a frontier.
+
+    Examples
+    --------
+    The point of the smallest log loss:
+
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> class SmallestLoss:
+    ...     def choose(self, frontier):
+    ...         index = min(range(len(frontier)), key=lambda i: frontier[i].log_loss)
+    ...         return Choice(index, Status.CORRECTED, "The smallest log loss.")
+    >>> c = su.correct(model, train=train, validation=validation, select=SmallestLoss())
+    >>> c.point.log_loss == min(point.log_loss for point in c.frontier)
+    True
+    """
 
     def choose(self, frontier: Frontier) -> Choice:
         """Return the point to take; 0, the original model, with a reason where there is none."""

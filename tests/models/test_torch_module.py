@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
@@ -294,6 +296,9 @@ FORMS = {
     "dataframe": pd.DataFrame,
     "objects": lambda X: pd.DataFrame(X.astype(object)),
     "sparse": sparse.csr_matrix,
+    "sparse that cannot be sliced": sparse.coo_matrix,
+    "polars": pl.DataFrame,
+    "pyarrow": lambda X: pa.table({f"x{j}": X[:, j] for j in range(D)}),
     "data set of tensors": lambda X: Items(X, lambda x: x),
     "data set of tuples": lambda X: TensorDataset(torch.tensor(X), torch.zeros(N)),
     "data set of mappings": lambda X: Items(X, lambda x: {"values": x, "label": 1}),
