@@ -91,7 +91,7 @@ def changes(
             found = np.full((len(rows), len(targets)), np.nan)
             converged = np.isfinite(theta).all(axis=1)
             for j, (target, design) in enumerate(zip(targets, designs, strict=True)):
-                values = _values(target, design, head.W.shape[0], theta[converged])
+                values = _values(target, design, head.W.shape[0], theta[converged], pool)
                 found[converged, j] = values - before[j]
             return found
 
@@ -277,16 +277,22 @@ def _gradients(
 
 
 def _values(
-    target: Target, design: Float[ndarray, "n width"], k: int, theta: Float[ndarray, "b p"]
+    target: Target,
+    design: Float[ndarray, "n width"],
+    k: int,
+    theta: Float[ndarray, "b p"],
+    pool: ThreadPoolExecutor,
 ) -> Float[ndarray, "b"]:
-    """Return the metric at b parameter vectors."""
+    """Return the metric at b parameter vectors, some in each thread."""
     rows: Rows = target.rows
-    size = max(1, MAX_BYTES // (8 * k * len(rows)))
-    found: list[float] = []
-    for start in range(0, len(theta), size):
+    most = MAX_BYTES // (8 * k * len(rows) * THREADS)
+    size = max(1, min(most, -(-len(theta) // THREADS)))
+
+    def part(start: int) -> list[float]:
         z = _logits(design, theta[start : start + size], k)
-        found.extend(target.metric.value(z[j], rows.y, rows.g) for j in range(len(z)))
-    return np.array(found)
+        return [target.metric.value(z[j], rows.y, rows.g) for j in range(len(z))]
+
+    return np.concatenate([*pool.map(part, range(0, len(theta), size)), np.empty(0)])
 
 
 def _logits(
