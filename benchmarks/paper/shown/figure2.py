@@ -154,7 +154,8 @@ def draw(records: list[Record], chosen: str) -> None:
     for line, (task, model) in zip(axes, lines, strict=True):
         for axis, d in zip(line, data, strict=True):
             _panel(axis, {k[3]: c for k, c in compared.items() if k[:3] == (model, d, task)}, task)
-            axis.set_title(f"{d}, {model}: {task}", fontsize=9)
+            if axis.axison:
+                axis.set_title(f"{d}, {model}: {task}", fontsize=9)
     handles, labels = axes[-1, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
     figure.savefig(OUT / f"figure2-{chosen}.png", dpi=130)
@@ -177,4 +178,5 @@ def _panel(axis: Any, compared: dict[str, Comparison], task: str) -> None:
     axis.fill_between([left, x], y, top, color="C2", alpha=0.12, zorder=0)
     axis.set_xlim(left=left)
     axis.set_ylim(top=top)
+    axis.locator_params(nbins=5)
     axis.tick_params(labelsize=7)
