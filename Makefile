@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench-step1 bench-algorithms clean
+.PHONY: demo test check bench-step1 paper clean
 
 demo: .venv/run.stamp           ## the main job on real data (or on the embedded census)
 	$(BIN)/softunlearn demo
@@ -20,8 +20,8 @@ check: .venv/check.stamp        ## lint, types, the import contract
 bench-step1: .venv/run.stamp    ## step 1 against one Gram product of the same matrix
 	$(BIN)/python benchmarks/speed/step1.py
 
-bench-algorithms: .venv/test.stamp  ## all algorithms, hard and soft, on real data (SOFTUNLEARN_DATA)
-	$(BIN)/python benchmarks/algorithms.py
+paper: .venv/test.stamp         ## the paper's experiments, on real data (SOFTUNLEARN_DATA)
+	$(BIN)/python -W ignore -m benchmarks.paper
 
 .PHONY: bench-closed-form bench-bounded bench-streaming
 bench-closed-form: .venv/run.stamp  ## the closed form at 10^8 rows against two passes over memory

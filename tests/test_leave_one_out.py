@@ -258,3 +258,62 @@ def test_a_torch_head_gives_the_changes_of_the_same_head_in_scikit_learn(rng):
     found = leave_one_out(wrapped, single[0], targets_on(single[1]), rows=[3, 1, 4])
     inputs = [part.with_features(part.X.astype(float)) for part in single]
     assert_close(found, refitted_changes(model, inputs[0], inputs[1], [3, 1, 4]))
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_was(rng, tmp_path, monkeypatch):
+    train, validation = drawn(rng, n=60), drawn(rng)
+    model = exact(C=2.0).fit(train.X, train.y)
+    monkeypatch.setattr(module, "MODELS", 8)
+    whole = leave_one_out(model, train, targets_on(validation))
+    seen: list[float] = []
+
+    def interrupt(what, part):
+        seen.append(part)
+        if part > 0.5:
+            raise KeyboardInterrupt
+
+    cache = su.ArrayCache(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        leave_one_out(model, train, targets_on(validation), cache=cache, progress=interrupt)
+    computed, refits = [], module._refits
+    monkeypatch.setattr(
+        module, "_refits", lambda *given: computed.append(len(given[2])) or refits(*given)
+    )
+    again = leave_one_out(model, train, targets_on(validation), cache=cache)
+    np.testing.assert_array_equal(again, whole)
+    assert sum(computed) == 60 - round(60 * seen[-1])
+    leave_one_out(model, train, targets_on(validation), cache=cache)
+    assert sum(computed) == 60 - round(60 * seen[-1])
+
+
+@pytest.mark.parametrize("changed", ["X", "y", "metric", "C", "tolerance"])
+def test_what_is_kept_is_of_the_same_model_rows_and_targets_alone(changed, rng, tmp_path):
+    train, validation, C = drawn(rng, n=60), drawn(rng), 2.0
+    options = {"rows": [1, 2], "cache": su.ArrayCache(tmp_path)}
+    model = exact(C=C).fit(train.X, train.y)
+    leave_one_out(model, train, targets_on(validation), **options)
+    targets = targets_on(validation)
+    if changed == "X":
+        train = train.with_features(train.X + 0.1 * rng.normal(size=train.X.shape))
+    elif changed == "y":
+        validation = Rows(validation.X, 1 - validation.y, validation.g)
+        targets = targets_on(validation)
+    elif changed == "metric":
+        targets[1] = su.Target(su.metrics.EqualOpportunity(positive=1), validation)
+    elif changed == "C":
+        model = exact(C=20.0).fit(train.X, train.y)
+    else:
+        options["tolerance"] = 1e-2
+    found = leave_one_out(model, train, targets, **options)
+    del options["cache"]
+    np.testing.assert_array_equal(found, leave_one_out(model, train, targets, **options))
+
+
+def test_a_cache_refuses_what_it_cannot_tell_apart(rng, tmp_path):
+    train = drawn(rng, n=60)
+    model = exact().fit(train.X, train.y)
+    metric = su.metrics.from_function(
+        lambda z, y, g: float(z.mean()), lambda z, y, g: np.full_like(z, 1 / len(z))
+    )
+    with pytest.raises(ValueError, match="frozen dataclass"):
+        leave_one_out(model, train, su.Target(metric, train), cache=su.ArrayCache(tmp_path))

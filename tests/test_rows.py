@@ -1,7 +1,10 @@
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
-from softunlearn.rows import CHUNK_BYTES, Rows, as_rows
+from softunlearn.rows import CHUNK_BYTES, Rows, as_rows, take
 
 
 def test_chunks_cover_all_rows_in_order_once(rng):
@@ -48,3 +51,34 @@ def test_tuples_become_rows_and_anything_else_is_refused():
         as_rows((1, 2, 3, 4), "train")
     with pytest.raises(TypeError, match="got ndarray"):
         as_rows(np.eye(2), "train")
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table, pa.record_batch])
+def test_names_of_columns_are_those_of_the_table(frame):
+    rows = Rows(frame({"age": [30.0, 40.0], "pay": [1.0, 2.0]}), [0, 1])
+    assert rows.feature_names == ("age", "pay")
+    assert len(rows) == 2
+    assert Rows(np.eye(2), [0, 1]).feature_names is None
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        np.array,
+        list,
+        pd.Series,
+        pl.Series,
+        pa.array,
+        lambda v: pa.chunked_array([v[:1], v[1:]]),
+        lambda v: {"a": v},
+        lambda v: pd.DataFrame({"a": v}, index=[9, 8, 7]),
+        lambda v: pl.DataFrame({"a": v}),
+        lambda v: pa.table({"a": v}),
+        lambda v: pa.record_batch({"a": v}),
+    ],
+)
+def test_rows_are_taken_by_position_whatever_holds_them(kind):
+    some = take(kind(["x", "y", "z"]), np.array([2, 0]))
+    column = some["a"] if isinstance(some, dict) or hasattr(some, "columns") else some
+    assert np.asarray(column).tolist() == ["z", "x"]
+    assert type(some) is type(kind(["x", "y", "z"]))

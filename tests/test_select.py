@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,13 @@ def test_a_metric_target_is_reached_at_the_least_cost():
     points = frontier((0.2, 0.85, 0.3), (0.1, 0.80, 0.4), (0.08, 0.84, 0.5), (0.07, 0.83, 0.3))
     assert Select(metric_at_most=0.1).choose(points).index == 2
     assert Select(metric_at_most=0.1, utility="log_loss").choose(points).index == 3
+
+
+def test_full_takes_the_step_nearest_to_the_whole_budget():
+    """Frontier points past the budget may have surpassed all that are within it."""
+    within, past = FALLING[:3], [replace(p, step=1 + p.step) for p in FALLING[1:3]]
+    assert Full().choose(Frontier((*within, *past))).index == 2
+    assert Full().choose(Frontier((FALLING[0], *past))).index == 1
 
 
 def test_full_takes_the_longest_step_that_is_not_worse_in_both():

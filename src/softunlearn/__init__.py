@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from softunlearn import attacks, metrics, models, paths, unlearning, weights
+from softunlearn.array_cache import ArrayCache
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
 from softunlearn.exceptions import (
@@ -33,6 +34,7 @@ from softunlearn.select import Select
 
 if TYPE_CHECKING:
     from softunlearn import datasets
+    from softunlearn.estimator import SoftUnlearner
     from softunlearn.saving import load
 
 __version__ = "0.1.0"
@@ -40,12 +42,14 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 - the order of the method
     "correct",
     "Correction",
+    "SoftUnlearner",
     "Select",
     "Status",
     "Rows",
     "Target",
     "influence_scores",
     "leave_one_out",
+    "ArrayCache",
     "metrics",
     "attacks",
     "weights",
@@ -70,6 +74,8 @@ def __getattr__(name: str) -> Any:
     """Load on first use what needs more than the core does."""
     if name == "datasets":
         return import_module("softunlearn.datasets")
+    if name == "SoftUnlearner":
+        return import_module("softunlearn.estimator").SoftUnlearner
     if name == "load":
         return import_module("softunlearn.saving").load
     raise AttributeError(f"module 'softunlearn' has no attribute {name!r}")

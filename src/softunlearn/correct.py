@@ -184,7 +184,7 @@ def correct(
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Cholesky()
         objective = HeadObjective(goal.original, rows["train"].reporting(report))
-        objective = objective.read_once(hessian=True, gram=path_.norm == "weights")
+        objective = objective.read_once(hessian=True, gram=not _in_curvature(path_))
         scores = _scores(goal, objective, solver)
 
     with clock("step 2: weights"):
@@ -244,6 +244,11 @@ def _path(
     return found
 
 
+def _in_curvature(path: Path) -> bool:
+    """Return whether the path measures its steps in the training curvature, or in the weights."""
+    return isinstance(path, Relinearised) and path.norm == "curvature"
+
+
 def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool, ...]:
     """Return which targets are above the threshold and, unless insisted on, not just noise."""
     return tuple(
@@ -275,7 +280,7 @@ def _problem(
     if isinstance(scheme, ClosedForm) and isinstance(algorithm, InfluenceUpdate):
         vectors = (
             Directed.in_curvature(scores.objective, scores.directions, scores.gradients)
-            if path.norm == "curvature"
+            if _in_curvature(path)
             else Directed(scores.objective, scores.directions)
         )
         return Problem(vectors.some(slice(m)), vectors.some(slice(m, None)), budget)

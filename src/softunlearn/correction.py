@@ -47,6 +47,16 @@ class BySplit(Generic[T]):
         The splits that there are.
     compute : callable
         Returns the thing of the split that it is given the name of.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> [(name, figures.rows) for name, figures in c.before.items()]
+    [('train', 600), ('validation', 200)]
     """
 
     names: tuple[str, ...]
@@ -207,6 +217,21 @@ class Correction:
         Which of them `model` is.
     session : Session
         What all points share.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, test=test, select="full")
+    >>> c.status, c.weights.shape
+    (<Status.CORRECTED: 'CORRECTED'>, (600,))
+    >>> gap = c.after.validation.gaps["demographic_parity"].probabilities
+    >>> abs(gap - c.point.metric) < 1e-9
+    True
+    >>> c.at(0).status  # the original model
+    <Status.NOTHING_TO_CORRECT: 'NOTHING_TO_CORRECT'>
     """
 
     model: Any

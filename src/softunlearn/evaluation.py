@@ -36,7 +36,19 @@ Craft = Callable[[Attack, LinearHead, Rows, Any], Array]
 
 @dataclass(frozen=True)
 class Gap:
-    """How far apart the groups are, max - min; NaN where fewer than two groups have such rows."""
+    """How far apart the groups are, max - min; NaN where fewer than two groups have such rows.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> gap = c.before.validation.gaps["demographic_parity"]
+    >>> gap.probabilities > 0, gap.labels > 0
+    (True, True)
+    """
 
     probabilities: float
     labels: float
@@ -58,6 +70,16 @@ class GroupFigures:
         Of the positive class; NaN likewise.
     intervals : dict of str to Interval
         Of each of the three.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> [(group.name, group.rows) for group in c.before.validation.groups]
+    [('Female', 97), ('Male', 103)]
     """
 
     name: str
@@ -70,7 +92,19 @@ class GroupFigures:
 
 @dataclass(frozen=True)
 class Attacked:
-    """Mean log loss and accuracy on perturbed rows."""
+    """Mean log loss and accuracy on perturbed rows.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> attacked = c.before.validation.robustness["l2_ball"].adaptive
+    >>> attacked.loss > c.before.validation.log_loss
+    True
+    """
 
     loss: float
     accuracy: float
@@ -78,7 +112,19 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Robustness:
-    """A head under one attack: made once against the original, and anew against the head."""
+    """A head under one attack: made once against the original, and anew against the head.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> ball = c.before.validation.robustness["l2_ball"]
+    >>> ball.transfer == ball.adaptive  # the original is attacked in the same way by both
+    True
+    """
 
     transfer: Attacked
     adaptive: Attacked
@@ -107,6 +153,19 @@ class Figures:
     intervals : dict of str to Interval
         95 %, by the path to the figure: "accuracy", "log_loss",
         "gaps.demographic_parity.labels", "robustness.boundary.transfer.loss".
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> figures = c.after.validation
+    >>> figures.rows, sorted(figures.gaps)
+    (200, ['demographic_parity', 'equal_opportunity', 'equalized_odds'])
+    >>> figures.accuracy in figures.intervals["accuracy"]
+    True
     """
 
     rows: int

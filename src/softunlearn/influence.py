@@ -34,6 +34,17 @@ class Influence:
         is too small, by a factor 1 / (1 - leverage).
     residual : float
         Largest relative residual of the solves behind the influences.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> harmful = c.influence.target < 0
+    >>> bool(c.influence.leverage[harmful].max() < 1), harmful.shape
+    (True, (600,))
     """
 
     target: Float[Array, "n"]

@@ -56,7 +56,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Change:
-    """A figure after less that before, on the same rows, and where that of all rows is."""
+    """A figure after less that before, on the same rows, and where that of all rows is.
+
+    Examples
+    --------
+    >>> Change(-0.05, -0.08, -0.02).clear, Change(-0.05, -0.12, 0.02).clear
+    (True, False)
+    """
 
     value: float
     low: float

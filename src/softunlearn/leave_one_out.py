@@ -5,7 +5,7 @@ and the rest trained again is in `refits.py`.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from softunlearn.aims import on_head
+from softunlearn.array_cache import ArrayCache, key
 from softunlearn.curvature import Cholesky
 from softunlearn.exceptions import SoftUnlearnWarning
 from softunlearn.metrics import Target
+from softunlearn.objective import HeadObjective
 from softunlearn.paths.frontier import Progress
-from softunlearn.refits import at_optimum, changes
+from softunlearn.refits import Around, at_optimum, changes
 
 
 def leave_one_out(
@@ -29,6 +31,7 @@ def leave_one_out(
     *,
     rows: ArrayLike | None = None,
     tolerance: float = 1e-6,
+    cache: ArrayCache | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Return the exact change of each target when a training row is removed.
@@ -55,6 +58,9 @@ def leave_one_out(
         The last Newton step without a row is at most this part of the whole movement from the
         model with it, both in the norm of the Hessian: the gradient that is left, relative to
         the removed row's. Between 0 and 1.
+    cache : ArrayCache, optional
+        Keeps what is computed on disk, by the sha256 of model, rows and targets, some hundreds of
+        models at a time: the same call, interrupted and made again, goes on where it was.
     progress : callable, optional
         Called with what is being done and the part of it that is done, 0 to 1.
 
@@ -96,6 +102,11 @@ def leave_one_out(
         raise ValueError(f"`tolerance` must lie between 0 and 1, got {tolerance}.")
     objective, encoded = on_head(model, train, targets)
     left_out = _positions(rows, len(objective.rows))
+    computed = (
+        (lambda rows, compute: compute())
+        if cache is None
+        else _remembered(cache, objective, encoded, tolerance)
+    )
     report = progress or (lambda what, part: None)
     found, done = np.empty((len(left_out), len(encoded))), 0
     # small products: threads that share out the rows beat threads inside of each product
@@ -103,7 +114,7 @@ def leave_one_out(
         objective = at_optimum(objective, tolerance)
         curvature = Cholesky().factor(objective)
         report("leaving rows out", 0.0)
-        for at, change in changes(objective, curvature, encoded, left_out, tolerance):
+        for at, change in changes(objective, curvature, encoded, left_out, tolerance, computed):
             found[at] = change
             done += len(at)
             report("leaving rows out", done / len(left_out))
@@ -115,6 +126,40 @@ def leave_one_out(
             stacklevel=2,
         )
     return found
+
+
+def _remembered(
+    cache: ArrayCache, objective: HeadObjective, targets: Sequence[Target], tolerance: float
+) -> Around:
+    """Return what looks a block of models up, and keeps it where it had to be computed."""
+    head, settings = objective.head, repr([target.metric for target in targets])
+    if " at 0x" in settings:
+        raise ValueError(
+            "`cache` cannot tell one function from another in another process: leave it out for a "
+            "metric made of functions, or give one that is a frozen dataclass."
+        )
+    settings += repr((head.l2, head.b is None, head.W.shape, tolerance))
+    parts = [settings.encode(), head.theta]
+    for rows in (objective.rows, *(target.rows for target in targets)):
+        parts += [values for values in (rows.X, rows.y, rows.g, rows.weight) if values is not None]
+    inputs = key(_content(part) for part in parts).encode()
+
+    def computed(left_out: ndarray, compute: Callable[[], ndarray]) -> ndarray:
+        name = key([inputs, _content(left_out)])
+        found = cache.get(name)
+        if found is None:
+            found = compute()
+            cache.put(name, found)
+        return found
+
+    return computed
+
+
+def _content(part: bytes | ndarray) -> bytes | memoryview:
+    """Return what an array holds, its shape and type included."""
+    if isinstance(part, bytes):
+        return part
+    return repr((part.shape, part.dtype.str)).encode() + np.ascontiguousarray(part).tobytes()
 
 
 def _positions(rows: ArrayLike | None, n: int) -> Integer[ndarray, "r"]:

@@ -8,7 +8,7 @@ fast a model converges, not to what: it is finished where its own gradient vanis
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -42,16 +42,22 @@ ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """A gradient this small, relative to what n gradients of random sign add up to, is rounding."""
 
 
+Around = Callable[
+    [Integer[ndarray, "b"], Callable[[], Float[ndarray, "b m"]]], Float[ndarray, "b m"]
+]
+
+
 def changes(
     objective: HeadObjective,
     curvature: Curvature,
     targets: Sequence[Target],
     left_out: Integer[ndarray, "r"],
     tolerance: float,
+    computed: Around = lambda rows, compute: compute(),
 ) -> Iterator[tuple[Integer[ndarray, "b"], Float[ndarray, "b m"]]]:
     """Yield positions in `left_out`, and the targets' changes without those rows, by blocks.
 
-    Blocks do not depend on each other: one that was kept need not be computed again.
+    Blocks do not depend on each other.
 
     Parameters
     ----------
@@ -65,6 +71,9 @@ def changes(
         Rows to leave out, one at a time.
     tolerance : float
         See `leave_one_out`.
+    computed : callable, optional
+        Given the rows of a block and what computes it, returns the block: the place to remember
+        blocks.
     """
     head = objective.head
     inverse = curvature.inverse()
@@ -76,15 +85,20 @@ def changes(
     n_arrays = 8 + THREADS  # of b x p numbers, 8 bytes each
     size = max(1, min(MODELS, MAX_BYTES // (8 * n_arrays * head.n_parameters)))
     with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(order), size):
-            at = order[start : start + size]
-            theta = _refits(objective, inverse, left_out[at], tolerance, floor, pool)
-            found = np.full((len(at), len(targets)), np.nan)
+
+        def block(rows: Integer[ndarray, "b"]) -> Float[ndarray, "b m"]:
+            theta = _refits(objective, inverse, rows, tolerance, floor, pool)
+            found = np.full((len(rows), len(targets)), np.nan)
             converged = np.isfinite(theta).all(axis=1)
             for j, (target, design) in enumerate(zip(targets, designs, strict=True)):
-                values = _values(target, design, head.W.shape[0], theta[converged])
+                values = _values(target, design, head.W.shape[0], theta[converged], pool)
                 found[converged, j] = values - before[j]
-            yield at, found
+            return found
+
+        for start in range(0, len(order), size):
+            at = order[start : start + size]
+            rows = left_out[at]
+            yield at, computed(rows, lambda rows=rows: block(rows))
 
 
 def at_optimum(objective: HeadObjective, tolerance: float) -> HeadObjective:
@@ -263,16 +277,22 @@ def _gradients(
 
 
 def _values(
-    target: Target, design: Float[ndarray, "n width"], k: int, theta: Float[ndarray, "b p"]
+    target: Target,
+    design: Float[ndarray, "n width"],
+    k: int,
+    theta: Float[ndarray, "b p"],
+    pool: ThreadPoolExecutor,
 ) -> Float[ndarray, "b"]:
-    """Return the metric at b parameter vectors."""
+    """Return the metric at b parameter vectors, some in each thread."""
     rows: Rows = target.rows
-    size = max(1, MAX_BYTES // (8 * k * len(rows)))
-    found: list[float] = []
-    for start in range(0, len(theta), size):
+    most = MAX_BYTES // (8 * k * len(rows) * THREADS)
+    size = max(1, min(most, -(-len(theta) // THREADS)))
+
+    def part(start: int) -> list[float]:
         z = _logits(design, theta[start : start + size], k)
-        found.extend(target.metric.value(z[j], rows.y, rows.g) for j in range(len(z)))
-    return np.array(found)
+        return [target.metric.value(z[j], rows.y, rows.g) for j in range(len(z))]
+
+    return np.concatenate([*pool.map(part, range(0, len(theta), size)), np.empty(0)])
 
 
 def _logits(

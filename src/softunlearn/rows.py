@@ -8,7 +8,7 @@ hand over `X`, `y`, `g` or `weight` whole. In memory a chunk is sized to stay in
 cache between the products that share it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -69,8 +69,8 @@ class Rows:
 
     def __post_init__(self) -> None:
         names = self.feature_names
-        if names is None and hasattr(self.X, "columns"):
-            names = self.X.columns
+        if names is None:
+            names = column_names(self.X)
         if names is not None:
             object.__setattr__(self, "feature_names", tuple(str(name) for name in names))
 
@@ -274,8 +274,17 @@ def as_rows(data: Any, name: str) -> Rows:
     raise TypeError(f"`{name}` must be su.Rows or a tuple (X, y) or (X, y, g), got {got}.")
 
 
+def column_names(table: Any) -> Any:
+    """Return a dataframe's or table's column names, None of anything else."""
+    # pyarrow calls them so; its `columns` are the columns themselves
+    names = getattr(table, "column_names", None)
+    return getattr(table, "columns", None) if names is None else names
+
+
 def take(values: Any, index: np.ndarray) -> Any:
-    """Return the rows `index` of an array, a sparse matrix, a dataframe or a torch DataLoader."""
+    """Return the rows `index` of an array, a table, a sparse matrix, columns, or a DataLoader."""
+    if isinstance(values, Mapping):
+        return {name: take(column, index) for name, column in values.items()}
     if hasattr(values, "collate_fn"):
         items = [values.dataset[i] for i in index]
         return type(values)(items, batch_size=len(items), collate_fn=values.collate_fn)
@@ -283,4 +292,6 @@ def take(values: Any, index: np.ndarray) -> Any:
         return values.tocsr()[index]
     if hasattr(values, "iloc"):
         return values.iloc[index]
+    if type(values).__module__.startswith("pyarrow"):
+        return values.take(index)
     return values[index] if hasattr(values, "shape") else [values[i] for i in index]

@@ -59,6 +59,20 @@ class Saved:
         "target_influence_1", ... are those of each, in its own unit.
     metrics : dict
         The figures, as `metrics.json` holds them.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     c.save(folder)
+    ...     saved = su.load(folder)
+    >>> saved.metrics["status"], len(saved.weights)
+    ('CORRECTED', 600)
     """
 
     model: Any

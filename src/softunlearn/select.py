@@ -17,12 +17,23 @@ CERTAIN_WITHIN = 0.02
 two thousandths are noise, and only small changes are certain not to cost ten times as much."""
 
 ROUNDING = 1e-9
-"""Of a difference of accuracies, which are fractions of at most a billion rows."""
+"""Of a step, or of a difference of accuracies, which are fractions of at most a billion rows."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A point of the frontier and why it was taken."""
+    """A point of the frontier and why it was taken.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> su.Select(metric_at_most=0.9).choose(c.frontier)
+    Choice(index=0, status=<Status.NOTHING_TO_CORRECT: 'NOTHING_TO_CORRECT'>, message='...')
+    """
 
     index: int
     status: Status
@@ -31,7 +42,24 @@ class Choice:
 
 @runtime_checkable
 class Rule(Protocol):
-    """A way to choose a point of a frontier."""
+    """A way to choose a point of a frontier.
+
+    Examples
+    --------
+    The point of the smallest log loss:
+
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> class SmallestLoss:
+    ...     def choose(self, frontier):
+    ...         index = min(range(len(frontier)), key=lambda i: frontier[i].log_loss)
+    ...         return Choice(index, Status.CORRECTED, "The smallest log loss.")
+    >>> c = su.correct(model, train=train, validation=validation, select=SmallestLoss())
+    >>> c.point.log_loss == min(point.log_loss for point in c.frontier)
+    True
+    """
 
     def choose(self, frontier: Frontier) -> Choice:
         """Return the point to take; 0, the original model, with a reason where there is none."""
@@ -143,15 +171,19 @@ class Select:
 
 @dataclass(frozen=True)
 class Full:
-    """Take the last point of the path, the whole budget, unless it is worse in both."""
+    """Take the point nearest to the whole budget, step 1, that is not worse in both."""
 
     def choose(self, frontier: Frontier) -> Choice:
-        """Return the longest step that is not worse in both metric and accuracy."""
+        """Return the longest step within the budget, or else the shortest one past it."""
         start = frontier[0]
-        for i in range(len(frontier) - 1, 0, -1):
-            point = frontier[i]
-            if point.metric < start.metric or point.accuracy > start.accuracy:
-                return _corrected(frontier, i)
+        better = [
+            i
+            for i, point in enumerate(frontier)
+            if point.metric < start.metric or point.accuracy > start.accuracy
+        ]
+        within = [i for i in better if frontier[i].step <= 1 + ROUNDING]
+        if better:
+            return _corrected(frontier, within[-1] if within else better[0])
         return Choice(
             0,
             Status.UTILITY_WOULD_SUFFER,

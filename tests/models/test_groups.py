@@ -4,6 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -143,6 +145,9 @@ class TestSeveralColumns:
             frame[["second", "first"]],
             frame.assign(more=1),
             Frame(g),
+            pl.DataFrame(g),
+            pa.table(g),
+            pa.record_batch(g),
             frame.to_numpy(),
             frame.to_numpy().tolist(),
             frame.to_numpy(dtype="U1"),

@@ -174,3 +174,12 @@ def test_a_model_that_does_not_predict_by_its_head_is_refused(rng):
     adapter = adapt(Contrary().fit(X, y))
     with pytest.raises(ModelError, match="not those of its last linear layer"):
         Encoder(adapter, adapter.head(60)).encode(Rows(X, y), "train")
+
+
+def test_rows_are_met_in_the_order_in_which_batches_take_them(rng):
+    """A dataframe's columns lie one after the other; NumPy would copy all for every batch."""
+    X = np.asfortranarray(rng.normal(size=(50, 3)))
+    model = LogisticRegression().fit(X, rng.integers(2, size=50))
+    phi = adapt(model).features(pd.DataFrame(X, columns=["a", "b", "c"]).to_numpy())
+    assert phi.flags.c_contiguous
+    np.testing.assert_array_equal(phi, X)

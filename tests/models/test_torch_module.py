@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from scipy import sparse
@@ -20,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset, TensorD
 import softunlearn as su
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.influence import stationarity
-from softunlearn.models import Encoder, FeatureCache, TorchModule, adapt
+from softunlearn.models import Encoder, TorchModule, adapt
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
 
@@ -294,6 +296,9 @@ FORMS = {
     "dataframe": pd.DataFrame,
     "objects": lambda X: pd.DataFrame(X.astype(object)),
     "sparse": sparse.csr_matrix,
+    "sparse that cannot be sliced": sparse.coo_matrix,
+    "polars": pl.DataFrame,
+    "pyarrow": lambda X: pa.table({f"x{j}": X[:, j] for j in range(D)}),
     "data set of tensors": lambda X: Items(X, lambda x: x),
     "data set of tuples": lambda X: TensorDataset(torch.tensor(X), torch.zeros(N)),
     "data set of mappings": lambda X: Items(X, lambda x: {"values": x, "label": 1}),
@@ -545,7 +550,7 @@ def test_labels_may_have_names_and_inputs_do(X):
 
 def test_features_come_from_the_cache(tmp_path, X):
     module, told = network(1), []
-    options = {"cache": FeatureCache(tmp_path), "progress": lambda *what: told.append(what)}
+    options = {"cache": su.ArrayCache(tmp_path), "progress": lambda *what: told.append(what)}
     phi = TorchModule(module, **options).features(X)
     assert told.pop()[1] == 1.0
     again = TorchModule(module, **options)
@@ -561,7 +566,7 @@ def test_features_come_from_the_cache(tmp_path, X):
 )
 def test_the_cache_is_missed_when_what_features_depend_on_changes(change, tmp_path, X):
     module, told = network(1), []
-    options = {"cache": FeatureCache(tmp_path), "progress": lambda *what: told.append(what)}
+    options = {"cache": su.ArrayCache(tmp_path), "progress": lambda *what: told.append(what)}
     TorchModule(module, **options).features(X)
     told.clear()
     if change == "weight":

@@ -10,7 +10,7 @@ from softunlearn.goal import Goal, Measured
 from softunlearn.head import LinearHead
 from softunlearn.metrics import Target
 from softunlearn.paths import Start, Straight
-from softunlearn.paths.straight import STEPS, TRIALS
+from softunlearn.paths.straight import BEYOND, PATIENCE, STEPS, TRIALS
 from softunlearn.rows import Rows
 from softunlearn.unlearning import NTK, InfluenceUpdate, Unlearned
 from softunlearn.weights import ClosedForm, Problem, TopK
@@ -26,6 +26,8 @@ class Recorder:
 
     calls: list = field(default_factory=list)
     bad_above: float = np.inf
+    delivers: float = 1.0
+    """How far the metric falls for every unit that the model moves."""
 
     original = Unlearned(HEAD)
 
@@ -38,7 +40,7 @@ class Recorder:
 
     def measure(self, reached):
         moved = abs(float(reached.head.W[0, 0]))
-        metric = np.nan if moved > self.bad_above else 6.0 - moved
+        metric = np.nan if moved > self.bad_above else abs(6.0 - self.delivers * moved)
         return Measured((metric,), (), np.ones(10), np.full(10, 0.3 + moved))
 
 
@@ -54,25 +56,45 @@ class Six:
         return 0 * z
 
 
-def run(scheme, algorithm, **options):
+def run(scheme, algorithm, path=None, **options):
     recorder = Recorder(**options)
     goal = Goal(HEAD, (Target(Six(), ROWS),), (), ROWS)
     start = Start(recorder, goal, PROBLEM, scheme, algorithm, Cholesky())
-    return recorder, Straight().walk(start)
+    return recorder, (path or Straight()).walk(start)
+
+
+AS_PREDICTED = 6.0 / abs(ClosedForm().solve(PROBLEM).eps.sum())
+"""What an algorithm delivers that does what influence predicts."""
 
 
 def test_a_closed_form_is_applied_at_every_step():
-    recorder, frontier = run(ClosedForm(), InfluenceUpdate())
-    assert len(recorder.calls) == len(STEPS)
-    assert [point.step for point in frontier] == [0.0, *STEPS]
-    for (_, eps), step in zip(recorder.calls, STEPS, strict=True):
+    recorder, frontier = run(ClosedForm(), InfluenceUpdate(), delivers=AS_PREDICTED)
+    tried = [*STEPS, *BEYOND[:PATIENCE]]
+    assert len(recorder.calls) == len(tried)
+    for (_, eps), step in zip(recorder.calls, tried, strict=True):
         np.testing.assert_allclose(PROBLEM.target @ eps, 6.0 * step)
+    assert [point.step for point in frontier] == [0.0, *STEPS]
     for point in frontier:
         np.testing.assert_allclose(PROBLEM.target @ point.weigh(), 6.0 * point.step, atol=1e-12)
 
 
+@pytest.mark.parametrize(("part", "last"), [(1.0, 1.0), (0.5, 2.0), (0.1, 4.0)])
+@pytest.mark.parametrize("algorithm", [InfluenceUpdate(), NTK(epochs=30)], ids=str)
+def test_what_delivers_less_is_walked_on_while_the_metric_falls(algorithm, part, last):
+    _, frontier = run(ClosedForm(), algorithm, delivers=part * AS_PREDICTED)
+    assert frontier[-1].step == pytest.approx(last)
+    np.testing.assert_allclose(frontier[-1].metric, 6 * (1 - part * last), atol=1e-12)
+
+
+def test_given_steps_are_taken_alone():
+    path = Straight((0.5, 3.0))
+    recorder, frontier = run(ClosedForm(), InfluenceUpdate(), path, delivers=0.1 * AS_PREDICTED)
+    assert len(recorder.calls) == 2
+    assert [point.step for point in frontier] == [0.0, 0.5, 3.0]
+
+
 def test_weights_that_scale_are_trained_once_with_the_whole_budget_of_epochs():
-    recorder, frontier = run(ClosedForm(), NTK(epochs=30))
+    recorder, frontier = run(ClosedForm(), NTK(epochs=30), delivers=AS_PREDICTED)
     ((algorithm, eps),) = recorder.calls
     assert algorithm.epochs == 30
     np.testing.assert_allclose(PROBLEM.target @ eps, 6.0)
@@ -80,12 +102,12 @@ def test_weights_that_scale_are_trained_once_with_the_whole_budget_of_epochs():
     np.testing.assert_allclose(ends, eps.sum() * np.array([0.0, *STEPS]))
 
 
+@pytest.mark.parametrize("steps", [None, (0.3, 0.6, 0.9)])
 @pytest.mark.parametrize("scheme", [TopK(), ClosedForm(lam=0.01)], ids=str)
-def test_others_share_the_budget_among_their_trials(scheme):
-    recorder, frontier = run(scheme, NTK(epochs=30))
-    assert 1 < len(recorder.calls) <= TRIALS
+def test_others_share_the_budget_among_their_trials(scheme, steps):
+    recorder, _ = run(scheme, NTK(epochs=30), Straight(steps))
+    assert 1 < len(recorder.calls) <= len(steps or TRIALS)
     assert sum(algorithm.epochs for algorithm, _ in recorder.calls) <= 30
-    assert frontier[-1].step <= 1.0
 
 
 def test_hard_weights_are_not_tried_twice():
@@ -101,12 +123,13 @@ def test_points_that_are_not_finite_are_left_out():
 
 def test_predictions_are_those_of_the_weights():
     _, frontier = run(ClosedForm(), InfluenceUpdate())
+    assert frontier[-1].step > 1
     np.testing.assert_allclose(
-        [p.predicted for p in frontier], [6 * (1 - p.step) for p in frontier]
+        [p.predicted for p in frontier], [max(6 * (1 - p.step), 0) for p in frontier], atol=1e-12
     )
 
 
-@pytest.mark.parametrize("steps", [(0.0, 0.5), (0.5, 1.5)])
-def test_steps_outside_the_way_are_refused(steps):
-    with pytest.raises(ValueError, match="`steps` must be above 0 and at most 1"):
+@pytest.mark.parametrize("steps", [(0.0, 0.5), (0.5, np.inf)])
+def test_steps_that_lead_nowhere_are_refused(steps):
+    with pytest.raises(ValueError, match="`steps` must be above 0 and finite"):
         Straight(steps)

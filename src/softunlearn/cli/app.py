@@ -292,7 +292,19 @@ def datasets_where(name: Annotated[str, typer.Argument(help="A name from the lis
 
 
 def main() -> None:
-    """Run the command line; a bad input is one line on standard error."""
+    """Run the command line; a bad input is one line on standard error.
+
+    Examples
+    --------
+    >>> from unittest.mock import patch
+    >>> with patch("sys.argv", ["softunlearn", "datasets", "where", "census"]):
+    ...     try:
+    ...         main()
+    ...     except SystemExit as done:
+    ...         print(done.code)
+    census is made by the library; it has no files.
+    0
+    """
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:

@@ -22,6 +22,12 @@ class DataFile:
     members : tuple of str, default=()
         Where it lies in the data set's archive: the member, or the members of archives inside
         archives. Empty for a file that no archive holds.
+
+    Examples
+    --------
+    >>> from softunlearn import datasets
+    >>> [file.names for file in datasets.DATASETS["adult"].files]
+    [('train.csv.gz', 'adult.data'), ('test.csv.gz', 'adult.test')]
     """
 
     name: str

@@ -30,7 +30,15 @@ from softunlearn.rows import Array
 
 
 class Comparison(NamedTuple):
-    """Among which rows groups are compared, and for which class."""
+    """Among which rows groups are compared, and for which class.
+
+    Examples
+    --------
+    >>> import numpy as np, softunlearn as su
+    >>> y = np.array([0, 1, 1])
+    >>> [(x.c, x.where.tolist()) for x in su.metrics.EqualizedOdds().comparisons(y, 2)]
+    [(1, [False, True, True]), (1, [True, False, False])]
+    """
 
     c: int
     where: Bool[Array, "n"]
@@ -60,6 +68,19 @@ class GroupGap(ABC):
     by : str or int, optional
         Which sensitive column, by name or position, where rows have several. Default: every
         combination of theirs is a group.
+
+    Examples
+    --------
+    The gap in the probability of the positive class among rows that are not of it:
+
+    >>> import numpy as np, softunlearn as su
+    >>> class FalsePositives(su.metrics.GroupGap):
+    ...     def comparisons(self, y, n_classes):
+    ...         classes = self.classes(n_classes)
+    ...         return tuple(su.metrics.Comparison(c, y != c) for c in classes)
+    >>> z = np.log(np.array([[1.0], [3.0], [1.0]]))
+    >>> FalsePositives().value(z, np.array([0, 0, 1]), np.array([0, 1, 1]))
+    0.25
     """
 
     positive: int | None = None

@@ -21,6 +21,25 @@ class Metric(Protocol):
     columns, a metric's `by` says which one `g` is made of; without it, or where it is None, `g` is
     made of their combinations. A metric that is the largest of smooth functions may say so in a
     method `pieces`, and one that has a `name` is called by it.
+
+    Examples
+    --------
+    >>> import numpy as np, softunlearn as su
+    >>> class MeanSquare:
+    ...     needs_groups = False
+    ...     def value(self, z, y, g):
+    ...         return float((z**2).mean())
+    ...     def logit_gradient(self, z, y, g):
+    ...         return 2 * z / z.size
+    >>> isinstance(MeanSquare(), su.metrics.Metric)
+    True
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, metric=MeanSquare())
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     @property
@@ -52,6 +71,15 @@ class Pieces:
         Logit gradients of r functions that the pieces are made of.
     mix : array of shape (r, m), optional
         Each piece's gradient as a sum of the parts'. Default: the parts are the pieces.
+
+    Examples
+    --------
+    The gap between three groups is the largest of three differences:
+
+    >>> import numpy as np, softunlearn as su
+    >>> z, y, g = np.array([[0.0], [1.0], [2.0]]), np.array([0, 1, 1]), np.array([0, 1, 2])
+    >>> su.metrics.DemographicParity().pieces(z, y, g).values.shape
+    (3,)
     """
 
     values: Float[Array, "m"]

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from softunlearn.models.adapter import ModelAdapter, adapt
 from softunlearn.models.encode import Encoder
-from softunlearn.models.feature_cache import FeatureCache
 
 if TYPE_CHECKING:
     from softunlearn.models.torch_module import TorchModule
 
-__all__ = ["Encoder", "FeatureCache", "ModelAdapter", "TorchModule", "adapt"]
+__all__ = ["Encoder", "ModelAdapter", "TorchModule", "adapt"]
 
 
 def __getattr__(name: str) -> Any:

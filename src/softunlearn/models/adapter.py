@@ -12,7 +12,32 @@ from softunlearn.rows import Rows
 
 @runtime_checkable
 class ModelAdapter(Protocol):
-    """A trained model, seen as a frozen feature extractor and a linear head."""
+    """A trained model, seen as a frozen feature extractor and a linear head.
+
+    Examples
+    --------
+    A model of one's own, the logistic curve of one feature:
+
+    >>> import numpy as np, softunlearn as su
+    >>> from softunlearn.head import LinearHead
+    >>> class Curve:
+    ...     def __init__(self, slope, at=0.0):
+    ...         self.slope, self.at = slope, at
+    ...     def head(self, n_rows):
+    ...         return LinearHead(np.array([[self.slope]]), np.array([self.at]), l2=1.0)
+    ...     def features(self, X):
+    ...         return np.asarray(X, dtype=float).reshape(-1, 1)
+    ...     def feature_names(self):
+    ...         return ("x",)
+    ...     def class_weight(self, y):
+    ...         return None
+    ...     def logits(self, X):
+    ...         return self.slope * self.features(X) + self.at
+    ...     def with_head(self, head):
+    ...         return Curve(float(head.W[0, 0]), float(head.b[0]))
+    >>> isinstance(Curve(2.0), su.models.ModelAdapter)
+    True
+    """
 
     def head(self, n_rows: int) -> LinearHead:
         """Return the head as trained on `n_rows` rows (a penalty on a mean loss grows with n)."""
@@ -76,6 +101,14 @@ def adapt(model: Any, X: Any = None) -> ModelAdapter:
     ------
     ModelError
         No adapter takes it: it is not trained, or has no linear head.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> model = LogisticRegression().fit([[0.0], [1.0], [2.0]], ["no", "yes", "yes"])
+    >>> su.models.adapt(model).head(3).classes
+    ('no', 'yes')
     """
     adapter = model if isinstance(model, ModelAdapter) else _adapter(model)
     return adapter.located(X) if X is not None and isinstance(adapter, Locatable) else adapter

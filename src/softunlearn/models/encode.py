@@ -31,6 +31,18 @@ class Encoder:
         The adapter's head.
     coding : Groups, optional
         How groups are coded; while it is not known, groups are dropped.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> adapter = su.models.adapt(model)
+    >>> encoder = su.models.Encoder(adapter, adapter.head(len(train))).with_groups_of(train)
+    >>> rows = encoder.encode(train, "train", train=True)
+    >>> encoder.groups, rows.X.shape[1] == model.coef_.shape[1], rows.g[:3].tolist()
+    (('Female', 'Male'), True, [1, 0, 1])
     """
 
     adapter: ModelAdapter

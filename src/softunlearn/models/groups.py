@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from softunlearn.exceptions import InputError
+from softunlearn.rows import column_names
 
 MIN_ROWS = 30
 """A combination of fewer validation rows is pooled."""
@@ -200,8 +201,8 @@ def read_columns(g: Any) -> Columns:
     InputError
         They are no columns, or differ in length or not in name.
     """
-    if isinstance(g, Mapping) or hasattr(g, "columns"):
-        labels = list(g) if isinstance(g, Mapping) else list(g.columns)
+    labels = list(g) if isinstance(g, Mapping) else column_names(g)
+    if labels is not None:
         names, named = tuple(str(label) for label in labels), True
         if len(set(names)) < len(names):
             raise InputError(f"g has columns of the same name, {_listed(names)}; rename them.")

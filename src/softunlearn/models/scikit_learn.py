@@ -127,7 +127,13 @@ def final_input(model: Any, X: Any, *, width: int, sparse: bool = False) -> Any:
     try:
         X = steps.transform(X) if steps is not None else X
         X = X if sparse else _dense(X)
-        phi: Any = check_array(X, accept_sparse=sparse, dtype="numeric", ensure_all_finite=False)
+        phi: Any = check_array(
+            X,
+            accept_sparse=sparse,
+            dtype="numeric",
+            order="C",  # rows are taken from it, batch after batch
+            ensure_all_finite=False,
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise InputError(f"the model cannot take these rows: {_first_line(error)}") from error
     if phi.shape[1] != width:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array, issparse
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
@@ -37,7 +38,7 @@ def batches(X: Any, size: int) -> Iterator[Any]:
         items: Any = X
         yield from _loaded(DataLoader(items, batch_size=size))
         return
-    rows = getattr(X, "iloc", X)  # of a dataframe, by position
+    rows: Any = csr_array(X) if issparse(X) else getattr(X, "iloc", X)  # sliced by position
     for start in range(0, len(Rows(X, None)), size):
         yield _tensor(rows[start : start + size])
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from softunlearn.array_cache import ArrayCache, key
 from softunlearn.attacks.gradient import GradientAttack
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
-from softunlearn.models.feature_cache import FeatureCache, key
 from softunlearn.models.torch_batches import batches, content, first_line, sent
 from softunlearn.models.torch_inputs import perturbed
 from softunlearn.models.torch_running import (
@@ -74,7 +74,7 @@ class TorchModule:
         `forward(module, inputs)` returns the logits, where `module(inputs)` does not.
     progress : callable, optional
         Called with what is being done and the part of it that is done, 0 to 1.
-    cache : FeatureCache, optional
+    cache : ArrayCache, optional
         Keeps features on disk, by the sha256 of all but the head, and of the rows.
 
     Raises
@@ -104,7 +104,7 @@ class TorchModule:
         device: torch.device | str | None = None,
         forward: Callable[[nn.Module, Any], Any] | None = None,
         progress: Callable[[str, float], None] | None = None,
-        cache: FeatureCache | None = None,
+        cache: ArrayCache | None = None,
     ) -> None:
         if not isinstance(module, nn.Module):
             raise ModelError(f"`module` must be a torch.nn.Module, got {type(module).__name__}.")

@@ -32,7 +32,7 @@ class Point:
     Parameters
     ----------
     step : float
-        Part of the way that was aimed at; 0 is the original model, 1 a metric of zero.
+        Part of the way aimed at; 0 is the original model, 1 a metric predicted to be zero.
     metric, accuracy, log_loss : float
         Measured on validation rows; the loss is a mean. With several targets `metric` is the
         largest of `metrics` in parts of the original's.
@@ -48,6 +48,17 @@ class Point:
         The corrected head, and how it came about.
     weigh : callable
         Returns eps (n,), the weight changes that stand for this point: an array, or `Directed`.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> origin, last = c.frontier[0], c.frontier[-1]
+    >>> origin.step, last.metric < origin.metric, last.weigh().shape
+    (0.0, True, (600,))
     """
 
     step: float
@@ -107,7 +118,18 @@ class Frontier:
 
 @runtime_checkable
 class Correctable(Protocol):
-    """What a path corrects: a head on its features, or the last layers of a network."""
+    """What a path corrects: a head on its features, or the last layers of a network.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> isinstance(c.session.start.correctable, su.paths.Correctable)
+    True
+    """
 
     @property
     def original(self) -> Unlearned:
@@ -119,7 +141,7 @@ class Correctable(Protocol):
         ...
 
     def part_of_the_way(self, end: Unlearned, t: float) -> Unlearned:
-        """Return what lies between the original (t = 0) and `end` (t = 1)."""
+        """Return what lies on the line from the original (t = 0) to `end` (t = 1), or past it."""
         ...
 
     def measure(self, reached: Unlearned) -> Measured:
@@ -139,6 +161,17 @@ class HeadOnRows:
         What is measured.
     seed : int
         Every point starts from the same random state, so that points differ by their weights.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> there = c.session.start.correctable
+    >>> there.measure(there.original).accuracy == c.frontier[0].accuracy
+    True
     """
 
     objective: HeadObjective
@@ -181,6 +214,16 @@ class Start:
         Steps 2 and 3.
     solver : CurvatureSolver
         For the curvature at other points.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> c.session.start.origin().metric == c.frontier[0].metric
+    True
     """
 
     correctable: Correctable
@@ -233,12 +276,23 @@ class Start:
 
 @runtime_checkable
 class Path(Protocol):
-    """A way from the original model to the full correction."""
+    """A way from the original model to the full correction.
 
-    @property
-    def norm(self) -> str:
-        """What makes a step short: "weights", ||eps||, or "curvature", the rise of the loss."""
-        ...
+    Examples
+    --------
+    The first third of the paper's way:
+
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> class FirstThird:
+    ...     def walk(self, start, progress=None):
+    ...         return su.paths.Straight((0.1, 0.2, 0.3)).walk(start, progress)
+    >>> c = su.correct(model, train=train, validation=validation, path=FirstThird())
+    >>> max(point.step for point in c.frontier) <= 0.3
+    True
+    """
 
     def walk(self, start: Start, progress: Progress | None = None) -> Frontier:
         """Return what was reached, the original model first.

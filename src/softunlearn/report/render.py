@@ -37,6 +37,16 @@ def render(correction: "Correction") -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> render(c).startswith("<!DOCTYPE html>")
+    True
     """
     summary = summarise(correction)
     first = verdict(summary)
@@ -82,6 +92,20 @@ def write_report(correction: "Correction", path: str | Path) -> None:
     ------
     FileError
         The folder does not exist or cannot be written to, or the path is a folder's.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = pathlib.Path(folder, "report.html")
+    ...     write_report(c, page)
+    ...     page.stat().st_size > 10_000
+    True
     """
     path = Path(path)
     if not path.parent.is_dir():

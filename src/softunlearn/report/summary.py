@@ -95,6 +95,17 @@ def summarise(correction: "Correction") -> Summary:
             Seconds by step.
         versions
             Of softunlearn, Python and what computes.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> summary = summarise(c)
+    >>> summary["status"], summary["data"]["groups"], len(summary["frontier"]) == len(c.frontier)
+    ('CORRECTED', ['Female', 'Male'], True)
     """
     figures = _figures(correction)
     each = targets(correction, figures["validation"])

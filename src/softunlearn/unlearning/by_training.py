@@ -104,6 +104,20 @@ class ByTraining:
     layers : int, default=1
         How many of the model's last layers are trained; above 1 for torch modules alone. The
         weights always come from the last.
+
+    Examples
+    --------
+    Unlearn by training on what is kept alone:
+
+    >>> from dataclasses import dataclass
+    >>> from softunlearn.losses import CrossEntropy
+    >>> from softunlearn.unlearning import ByTraining, Phase, Term
+    >>> @dataclass(frozen=True, kw_only=True)
+    ... class Retraining(ByTraining):
+    ...     def phases(self, eps, y, original, anew):
+    ...         return [Phase([Term(CrossEntropy(), (1 + eps).clip(0), y)], penalty=1.0)]
+    >>> Retraining().with_epochs(5).epochs
+    5
     """
 
     training: Training = field(default_factory=Training)

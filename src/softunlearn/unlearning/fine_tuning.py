@@ -29,6 +29,17 @@ class AscentAndFineTuning(ByTraining):
     References
     ----------
     Eq. 9.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.AscentAndFineTuning(ascent=0.05)
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     ascent: float = 0.1

@@ -29,6 +29,17 @@ class Fisher:
         model along it is smallest. False for the full matrix, the exact Newton step.
     noise : float, default=0.01
         Variance of the noise, as a part of the parameters' own sampling variance F^-1.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.Fisher(diagonal=False, noise=0.0)
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     diagonal: bool = True

@@ -26,6 +26,17 @@ class InfluenceUpdate:
     References
     ----------
     Eq. 8.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.InfluenceUpdate()
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     def apply(

@@ -24,6 +24,17 @@ class CatastrophicForgetting(ByTraining):
     References
     ----------
     Goel, Prabhu and Kumaraguru, 2022.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.CatastrophicForgetting()
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     def phases(
@@ -40,6 +51,17 @@ class ExactUnlearning(ByTraining):
     References
     ----------
     Goel, Prabhu and Kumaraguru, 2022.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.ExactUnlearning(training=su.unlearning.Training(epochs=60))
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     starts_anew = True

@@ -37,6 +37,17 @@ class NTK:
         Most solutions; few are needed, and training stops when one changes nothing.
     tolerance : float, default=1e-8
         Largest Newton decrement, a part of the loss, at which training has ended.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> algorithm = su.unlearning.NTK(epochs=5)
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=algorithm)
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     epochs: int = 30

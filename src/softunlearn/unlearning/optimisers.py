@@ -13,7 +13,20 @@ State = tuple[Array, ...]
 
 @runtime_checkable
 class Optimiser(Protocol):
-    """A rule that turns gradients into steps."""
+    """A rule that turns gradients into steps.
+
+    Examples
+    --------
+    >>> class SignDescent:
+    ...     def start(self, theta):
+    ...         return ()
+    ...     def step(self, theta, gradient, state):
+    ...         return theta - 0.01 * np.sign(gradient), state
+    >>> import numpy as np, softunlearn as su
+    >>> training = su.unlearning.Training(optimiser=SignDescent())
+    >>> isinstance(training.optimiser, Optimiser)
+    True
+    """
 
     def start(self, theta: Float[Array, "p"]) -> State:
         """Return the state before the first step."""
@@ -34,6 +47,18 @@ class SGD:
     ----------
     lr : float, default=0.1
     momentum : float, default=0.0
+
+    Examples
+    --------
+    Two steps down theta^2 / 2, whose gradient is theta:
+
+    >>> import numpy as np
+    >>> sgd, theta = SGD(lr=0.5), np.array([1.0])
+    >>> state = sgd.start(theta)
+    >>> for _ in range(2):
+    ...     theta, state = sgd.step(theta, theta, state)
+    >>> theta
+    array([0.25])
     """
 
     lr: float = 0.1
@@ -71,6 +96,16 @@ class Adam:
     References
     ----------
     Kingma and Ba, 2015, algorithm 1.
+
+    Examples
+    --------
+    The first step is of the length lr, whatever the gradient's:
+
+    >>> import numpy as np
+    >>> adam, theta = Adam(lr=0.1), np.array([1.0, 1.0])
+    >>> theta, state = adam.step(theta, np.array([5.0, -0.01]), adam.start(theta))
+    >>> theta.round(3)
+    array([0.9, 1.1])
     """
 
     lr: float = 1e-3

@@ -27,7 +27,15 @@ RUNAWAY = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """Part of what a phase minimises: sum_i weights_i loss(z_i, targets_i)."""
+    """Part of what a phase minimises: sum_i weights_i loss(z_i, targets_i).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from softunlearn.losses import CrossEntropy
+    >>> Term(CrossEntropy(), weights=np.array([1.0, 0.0]), targets=np.array([0, 1])).weights.sum()
+    np.float64(1.0)
+    """
 
     loss: RowLoss
     weights: Float[Array, "n"]
@@ -45,6 +53,16 @@ class Phase:
         How often the training penalty is part of it.
     rounds : int, optional
         Only in the first so many rounds; default: in all.
+
+    Examples
+    --------
+    Train with the penalty on all rows, and forget the second in the first three rounds:
+
+    >>> import numpy as np
+    >>> from softunlearn.losses import CrossEntropy
+    >>> y = np.array([0, 1])
+    >>> keep = Phase([Term(CrossEntropy(), np.array([1.0, 1.0]), y)], penalty=1.0)
+    >>> forget = Phase([Term(CrossEntropy(), np.array([0.0, -0.1]), y)], rounds=3)
     """
 
     terms: Sequence[Term]
@@ -110,6 +128,13 @@ class Training:
     optimiser : Optimiser, optional
         Default: Adam whose steps move a row's logit by at most about `LOGIT_STEP`, so that
         features of any size are trained alike.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> training = su.unlearning.Training(epochs=10, optimiser=su.unlearning.SGD(lr=0.05))
+    >>> su.unlearning.Scrub(training=training).epochs
+    10
     """
 
     epochs: int = 30

@@ -26,6 +26,17 @@ class Unlearned:
         Rows whose weight 1 + eps was below 0 and was taken as 0.
     diverged : bool
         Whether training ran away and was stopped; `head` is then the best that was seen.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> reached = c.frontier[-1].reached
+    >>> reached.head.W.shape == model.coef_.shape, reached.diverged
+    (True, False)
     """
 
     head: LinearHead
@@ -39,6 +50,26 @@ class Unlearner(Protocol):
     """A way to change the head so that row i counts 1 + eps_i times.
 
     It sees row weights and nothing else: whether they are hard or soft is not its business.
+
+    Examples
+    --------
+    A gradient step on the re-weighted rows, of a length that is given:
+
+    >>> import softunlearn as su
+    >>> class GradientStep:
+    ...     def apply(self, objective, eps, *, curvature, rng):
+    ...         step = 1e-4 * objective.gradient(eps[:, None])[:, 0]
+    ...         head = objective.head
+    ...         return su.unlearning.Unlearned(head.with_theta(head.theta - step))
+    >>> isinstance(GradientStep(), su.unlearning.Unlearner)
+    True
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, algorithm=GradientStep())
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
     """
 
     def apply(
@@ -59,7 +90,16 @@ class Unlearner(Protocol):
 
 @runtime_checkable
 class Budgeted(Unlearner, Protocol):
-    """An unlearner that takes many passes over the rows, and how many it may take."""
+    """An unlearner that takes many passes over the rows, and how many it may take.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> isinstance(su.unlearning.Scrub(), su.unlearning.Budgeted)
+    True
+    >>> su.unlearning.Scrub().with_epochs(6).epochs
+    6
+    """
 
     @property
     def epochs(self) -> int:

@@ -34,6 +34,16 @@ class Conditions:
         Of G; None where the head is too wide to measure it.
     n_parameters : int
         The rank that the theorem asks for: p, less the directions that a softmax does not see.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, select="full")
+    >>> c.conditions.hold, c.conditions.positive_definite
+    (False, True)
     """
 
     cosine: float
@@ -69,7 +79,20 @@ def conditions(
     target: Float[Array, "p"],
     utility: Float[Array, "p"],
 ) -> Conditions:
-    """Return Theorem 1's conditions for two metrics' parameter gradients."""
+    """Return Theorem 1's conditions for two metrics' parameter gradients.
+
+    Examples
+    --------
+    >>> import numpy as np, softunlearn as su
+    >>> from softunlearn.curvature import Cholesky
+    >>> from softunlearn.head import LinearHead
+    >>> from softunlearn.objective import HeadObjective
+    >>> rows = su.Rows(np.eye(2), np.array([0, 1]))
+    >>> objective = HeadObjective(LinearHead(np.zeros((1, 2)), None, l2=0.75), rows)
+    >>> curvature = Cholesky().factor(objective)
+    >>> su.weights.conditions(objective, curvature, np.array([1.0, 0.0]), np.ones(2)).hold
+    True
+    """
     xp, head = array_namespace(target), objective.head
     norms = float(xp.sqrt(xp.sum(target**2) * xp.sum(utility**2)))
     k = head.W.shape[0]

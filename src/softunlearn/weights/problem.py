@@ -155,6 +155,14 @@ class Weights:
         over all constraints that bind or are violated, each divided by ||c|| ||eps||; of a
         correction out of reach also the relative gap between the part reached and a proven upper
         bound for it. Stationarity holds by construction. 0 for a scheme that solves no programme.
+
+    Examples
+    --------
+    >>> import softunlearn as su
+    >>> problem = su.weights.Problem(target=[1.0, -2.0, 0.5], utility=[1.0, 1.0, 0.5], budget=0.2)
+    >>> weights = su.weights.ClosedForm().solve(problem)
+    >>> round(weights.predicted, 12), weights.utility_gain > -1e-12, weights.case
+    (0.2, True, 4)
     """
 
     eps: Any
@@ -175,7 +183,29 @@ class Weights:
 
 @runtime_checkable
 class WeightScheme(Protocol):
-    """A way to choose weights."""
+    """A way to choose weights.
+
+    Examples
+    --------
+    The rows of the largest harm each lose half of their weight:
+
+    >>> import numpy as np, softunlearn as su
+    >>> class HalveTheWorst:
+    ...     scales = False
+    ...     def solve(self, problem):
+    ...         eps = np.where(problem.target < np.quantile(problem.target, 0.1), -0.5, 0.0)
+    ...         a, u = float(problem.target @ eps), float(problem.utility @ eps)
+    ...         return su.weights.Weights(eps, a, u, su.Status.CORRECTED, "Ten percent, halved.")
+    >>> isinstance(HalveTheWorst(), su.weights.WeightScheme)
+    True
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> train, validation, test = su.datasets.load("census", n_rows=1000)
+    >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    >>> c = su.correct(model, train=train, validation=validation, scheme=HalveTheWorst())
+    >>> min(point.metric for point in c.frontier) < c.frontier[0].metric
+    True
+    """
 
     @property
     def scales(self) -> bool:

@@ -6,14 +6,13 @@ import sys
 import numpy as np
 import pytest
 
+from softunlearn.array_cache import ArrayCache, key
 from softunlearn.exceptions import FileError, SoftUnlearnWarning
-from softunlearn.models import FeatureCache
-from softunlearn.models.feature_cache import key
 
 
 @pytest.fixture
 def cache(tmp_path):
-    return FeatureCache(tmp_path / "made" / "on demand")
+    return ArrayCache(tmp_path / "made" / "on demand")
 
 
 def entry(cache):
@@ -23,14 +22,14 @@ def entry(cache):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(5, 3), (1, 1), (0, 3), (200, 70)])
-def test_features_come_out_as_they_went_in(cache, rng, shape, dtype):
-    phi = rng.normal(size=shape).astype(dtype)
+def test_arrays_come_out_as_they_went_in(cache, rng, shape, dtype):
+    array = rng.normal(size=shape).astype(dtype)
     assert cache.get("a") is None
-    cache.put("a", phi)
-    cache.put("b", -phi)
-    np.testing.assert_array_equal(cache.get("a"), phi)
+    cache.put("a", array)
+    cache.put("b", -array)
+    np.testing.assert_array_equal(cache.get("a"), array)
     assert cache.get("a").dtype == dtype
-    np.testing.assert_array_equal(FeatureCache(cache.directory).get("b"), -phi)
+    np.testing.assert_array_equal(ArrayCache(cache.directory).get("b"), -array)
     assert cache.get("c") is None
 
 
@@ -44,16 +43,16 @@ def test_features_come_out_as_they_went_in(cache, rng, shape, dtype):
         lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
         lambda content: bytes([content[0] ^ 1]) + content[1:],
         lambda content: content.replace(b"(5, 3)", b"(3, 5)"),
-        lambda content: b"not features at all",
+        lambda content: b"not an array at all",
     ],
 )
 def test_a_damaged_entry_is_not_there_and_can_be_made_anew(cache, rng, damage):
-    phi = rng.normal(size=(5, 3))
-    cache.put("a", phi)
+    array = rng.normal(size=(5, 3))
+    cache.put("a", array)
     content = entry(cache).read_bytes()
     entry(cache).write_bytes(damage(content))
     assert cache.get("a") is None
-    cache.put("a", phi)
+    cache.put("a", array)
     assert entry(cache).read_bytes() == content
 
 
@@ -68,15 +67,15 @@ def test_an_interrupted_write_leaves_what_was_there(cache, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         cache.put("a", np.ones((2, 2)))
     np.testing.assert_array_equal(cache.get("a"), np.eye(2))
-    assert entry(cache).name == "a.features"  # alone
+    assert entry(cache).name == "a.array"  # alone
 
 
 def test_two_processes_may_write_the_same_entry(cache):
     """Readers see whole entries only, while two writers replace one all the time."""
     code = f"""
 import numpy as np
-from softunlearn.models import FeatureCache
-cache = FeatureCache({str(cache.directory)!r})
+from softunlearn.array_cache import ArrayCache
+cache = ArrayCache({str(cache.directory)!r})
 for _ in range(40):
     cache.put("a", np.full((100, 100), 7.0))
 """
@@ -84,13 +83,13 @@ for _ in range(40):
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     reads = 0
     while any(writer.poll() is None for writer in writers):
-        phi = cache.get("a")
-        assert phi is not None
-        assert (phi == 7.0).all()
+        array = cache.get("a")
+        assert array is not None
+        assert (array == 7.0).all()
         reads += 1
     assert [writer.wait() for writer in writers] == [0, 0]
     assert reads > 10
-    assert entry(cache).name == "a.features"
+    assert entry(cache).name == "a.array"
 
 
 def test_objects_are_neither_written_nor_read(cache):
@@ -103,12 +102,12 @@ def test_objects_are_neither_written_nor_read(cache):
 def test_a_folder_that_cannot_be_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot be made"):
-        FeatureCache(tmp_path / "file")
+        ArrayCache(tmp_path / "file")
     with pytest.raises(FileError, match="cannot be made"):
-        FeatureCache(tmp_path / "file" / "folder")
+        ArrayCache(tmp_path / "file" / "folder")
 
 
-def test_features_that_cannot_be_kept_are_not_lost(cache):
+def test_arrays_that_cannot_be_kept_are_not_lost(cache):
     cache.directory.rmdir()
     with pytest.warns(SoftUnlearnWarning, match="not kept for next time"):
         cache.put("a", np.eye(2))

@@ -1,6 +1,6 @@
-"""Extracted features on disk, so that a long extraction is paid for once.
+"""Arrays on disk that took long to compute: a network's features, exact leave-one-out.
 
-An entry's name is the sha256 of all that its features depend on, so nothing is ever out of date:
+An entry's name is the sha256 of all that its array depends on, so nothing is ever out of date:
 another model or other rows have another name. An entry is a sha256 of what follows, then an array
 in NumPy's own format, which holds numbers and no objects. It is written beside its place and moved
 there in one step: an interrupted run leaves no half entry, and of two processes that write the
@@ -25,8 +25,8 @@ _LENGTH_BYTES = 8
 
 
 @dataclass(frozen=True)
-class FeatureCache:
-    """A folder of extracted features; delete it, or any file in it, whenever you like.
+class ArrayCache:
+    """A folder of computed arrays; delete it, or any file in it, whenever you like.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class FeatureCache:
     --------
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     cache = FeatureCache(folder)
+    ...     cache = ArrayCache(folder)
     ...     cache.put(key([b"model", b"rows"]), np.eye(2))
     ...     cache.get(key([b"model", b"rows"])), cache.get(key([b"model", b"other rows"]))
     (array([[1., 0.], [0., 1.]]), None)
@@ -60,7 +60,7 @@ class FeatureCache:
             raise FileError(f"{folder} cannot be written; give a folder that can.")
 
     def get(self, name: str) -> np.ndarray | None:
-        """Return the entry's features, or None where it is missing or damaged."""
+        """Return the entry's array, or None where it is missing or damaged."""
         try:
             with self._path(name).open("rb") as file:
                 checksum = file.read(_CHECKSUM_BYTES)
@@ -71,27 +71,27 @@ class FeatureCache:
         except OSError:
             return None
 
-    def put(self, name: str, phi: np.ndarray) -> None:
-        """Keep features under a name; where they cannot be kept, warn and go on."""
+    def put(self, name: str, array: np.ndarray) -> None:
+        """Keep an array under a name; where they cannot be kept, warn and go on."""
         try:
-            self._write(self._path(name), phi)
+            self._write(self._path(name), array)
         except OSError as error:
             warnings.warn(
-                f"The features are not kept for next time: {self.directory} cannot be written "
+                f"What was computed is not kept for next time: {self.directory} cannot be written "
                 f"({error.strerror or error}).",
                 SoftUnlearnWarning,
                 stacklevel=2,
             )
 
     def _path(self, name: str) -> Path:
-        return Path(self.directory) / f"{name}.features"
+        return Path(self.directory) / f"{name}.array"
 
-    def _write(self, path: Path, phi: np.ndarray) -> None:
+    def _write(self, path: Path, array: np.ndarray) -> None:
         handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "w+b") as file:
                 file.write(bytes(_CHECKSUM_BYTES))
-                np.lib.format.write_array(file, phi, allow_pickle=False)
+                np.lib.format.write_array(file, array, allow_pickle=False)
                 file.seek(_CHECKSUM_BYTES)
                 checksum = hashlib.file_digest(file, "sha256").digest()
                 file.seek(0)
