@@ -90,6 +90,7 @@ class Rows:
         weight: str | None = None,
         dtype: Literal["float32", "float64"] | None = None,
         chunk_bytes: int = 2**24,
+        cluster: Any = None,
     ) -> "Rows":
         """Return rows that are read from Parquet files whenever they are needed, in chunks.
 
@@ -110,6 +111,10 @@ class Rows:
         chunk_bytes : int, default=2**24
             About how many bytes of features are read at a time; `peak_bytes` says what a pass
             then holds.
+        cluster : dask Client, its cluster, or the address of its scheduler, optional
+            Whose workers read the rows, each some row groups, keep them in their memory if all of
+            them fit there, and compute with them. They must find the files under the same paths.
+            Needs `softunlearn[dask]`.
 
         Raises
         ------
@@ -130,7 +135,7 @@ class Rows:
         """
         from softunlearn.streams import from_parquet  # loads pyarrow
 
-        return from_parquet(
+        rows = from_parquet(
             paths,
             label=label,
             features=features,
@@ -139,6 +144,15 @@ class Rows:
             dtype=dtype,
             chunk_bytes=chunk_bytes,
         )
+        if cluster is None:
+            return rows
+        try:
+            from softunlearn.streams.dask_rows import on_cluster
+        except ImportError as error:
+            raise ImportError(
+                "`cluster` needs dask, which is not installed: pip install softunlearn[dask]."
+            ) from error
+        return on_cluster(rows, cluster)
 
     @property
     def in_memory(self) -> bool:

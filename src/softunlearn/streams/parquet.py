@@ -6,9 +6,11 @@ words among them a dataframe, for a model that begins with an encoder. What is m
 feature is NaN, which the model's own imputer may fill; a missing label or weight is refused.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,15 +32,23 @@ NARROW = ("int8", "int16", "uint8", "uint16", "bool", "halffloat", "float")
 """Types whose every value float32 holds."""
 
 
+class Piece(NamedTuple):
+    """Consecutive row groups of a file, all for None, and where their first row is in it."""
+
+    file: str
+    groups: tuple[int, ...] | None
+    first_row: int
+    n_rows: int
+
+
 @dataclass(frozen=True)
 class ParquetSource:
     """See `Source`.
 
     Parameters
     ----------
-    files : tuple of str
-    lengths : tuple of int
-        Rows of each.
+    pieces : tuple of Piece
+        What is read, one after the other.
     features, sensitive : tuple of str
     label : str
     weight : str or None
@@ -50,8 +60,7 @@ class ParquetSource:
         Taken by all columns while they are read.
     """
 
-    files: tuple[str, ...]
-    lengths: tuple[int, ...]
+    pieces: tuple[Piece, ...]
     features: tuple[str, ...]
     label: str
     sensitive: tuple[str, ...]
@@ -68,8 +77,12 @@ class ParquetSource:
     @property
     def batch_bytes(self) -> int:
         """Return about how much memory a batch takes."""
-        width = len(self.features) * (4 if self.dtype == "float32" else 8) + 16
-        return self.batch_rows * width
+        return self.batch_rows * self.row_bytes
+
+    @property
+    def row_bytes(self) -> int:
+        """Return about how much memory a row takes."""
+        return len(self.features) * (4 if self.dtype == "float32" else 8) + 16
 
     @property
     def reading_bytes(self) -> int:
@@ -77,12 +90,23 @@ class ParquetSource:
         return self.batch_bytes + self.page_bytes
 
     def __len__(self) -> int:
-        return sum(self.lengths)
+        return sum(piece.n_rows for piece in self.pieces)
 
     def without(self, *parts: str) -> "ParquetSource":
         """Return the source that leaves out "features" or "groups", or both."""
         source = replace(self, features=()) if "features" in parts else self
         return replace(source, sensitive=()) if "groups" in parts else source
+
+    def split(self, n_rows: int) -> list["ParquetSource"]:
+        """Return sources of whole row groups, of at least so many rows but for the last one."""
+        parts: list[ParquetSource] = []
+        waiting: list[Piece] = []
+        for piece in _row_groups(self.pieces):
+            waiting.append(piece)
+            if sum(one.n_rows for one in waiting) >= n_rows:
+                parts.append(replace(self, pieces=_joined(waiting)))
+                waiting = []
+        return [*parts, replace(self, pieces=_joined(waiting))] if waiting else parts
 
     def batches(self, at_most: int | None = None) -> Generator[Batch]:
         """Yield all rows; see `Source`.
@@ -96,11 +120,12 @@ class ParquetSource:
         """
         n = min(self.batch_rows, at_most or self.batch_rows)
         needed = {*self.features, self.label, *self.sensitive, self.weight or self.label}
-        for path in self.files:
-            first_row = 0
+        for path, groups, first_row, _ in self.pieces:
             try:
                 with closing(_opened(path)) as file:
-                    for batch in file.iter_batches(n, columns=sorted(needed), use_threads=False):
+                    for batch in file.iter_batches(
+                        n, row_groups=groups, columns=sorted(needed), use_threads=False
+                    ):
                         yield Batch(self._chunk(batch, path, first_row), path, first_row)
                         first_row += batch.num_rows
             except (OSError, pa.ArrowException) as error:
@@ -175,8 +200,7 @@ def from_parquet(
     dtype = None if words else dtype or ("float32" if narrow else "float64")
     row_bytes = max(1, len(features)) * (4 if dtype == "float32" else 8)
     source = ParquetSource(
-        files=tuple(file.path for file in files),
-        lengths=tuple(file.n_rows for file in files),
+        pieces=tuple(Piece(file.path, None, 0, file.n_rows) for file in files),
         features=tuple(features),
         label=label,
         sensitive=groups,
@@ -188,6 +212,31 @@ def from_parquet(
         ),
     )
     return StreamedRows(source)
+
+
+def _row_groups(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the row groups of whole files, each by itself."""
+    for file in (piece.file for piece in pieces):
+        with closing(_opened(file)) as opened:
+            metadata, first_row = opened.metadata, 0
+            for i in range(metadata.num_row_groups):
+                n_rows = metadata.row_group(i).num_rows
+                yield Piece(file, (i,), first_row, n_rows)
+                first_row += n_rows
+
+
+def _joined(row_groups: list[Piece]) -> tuple[Piece, ...]:
+    """Return row groups that follow each other, those of one file in one piece."""
+    files = (list(of_one) for _, of_one in groupby(row_groups, key=attrgetter("file")))
+    return tuple(
+        Piece(
+            some[0].file,
+            tuple(i for piece in some for i in piece.groups or ()),
+            some[0].first_row,
+            sum(piece.n_rows for piece in some),
+        )
+        for some in files
+    )
 
 
 class _File(NamedTuple):

@@ -20,6 +20,9 @@ from softunlearn.rows import Array, Chunk, Rows, added
 
 T = TypeVar("T")
 
+READING = "reading training rows"
+"""What a pass says that it does."""
+
 
 class Batch(NamedTuple):
     """Consecutive rows as they were read, the file they are of, and the first one's row in it."""
@@ -98,7 +101,7 @@ class StreamedRows(Rows):
         )
 
     def _with(self, **changes: Any) -> "StreamedRows":
-        return StreamedRows(**{**self.__dict__, **changes})
+        return type(self)(**{**self.__dict__, **changes})
 
     @property
     def X(self) -> NoReturn:  # type: ignore[override]
@@ -192,14 +195,14 @@ class StreamedRows(Rows):
         """Yield consecutive rows, with the slice of 0..n that they are."""
         for start, rows in self._parts():
             for part, chunk in rows.chunks():
-                yield _moved(part, start), chunk
+                yield moved(part, start), chunk
 
     def stream(self, function: Callable[..., Any], *aligned: Array) -> Iterator[tuple[slice, Any]]:
         """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is."""
 
         def values(start: int, rows: Rows) -> list[tuple[slice, Any]]:
             own = (array[start : start + len(rows), ...] for array in aligned)
-            return [(_moved(part, start), value) for part, value in rows.stream(function, *own)]
+            return [(moved(part, start), value) for part, value in rows.stream(function, *own)]
 
         for found in _in_threads(values, self._parts()):
             yield from found
@@ -223,7 +226,7 @@ class StreamedRows(Rows):
             yield start, rows
             start += len(rows)
             if self.progress is not None:
-                self.progress("reading training rows", start / len(self))
+                self.progress(READING, start / len(self))
 
     def _held(self, chunk: Chunk) -> Rows:
         return Rows(*chunk, feature_names=self.feature_names)
@@ -295,7 +298,8 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def _moved(part: slice, by: int) -> slice:
+def moved(part: slice, by: int) -> slice:
+    """Return the slice of rows that lie further down."""
     return slice(part.start + by, part.stop + by)
 
 
