@@ -19,8 +19,9 @@ import softunlearn as su
 from softunlearn.paths import Relinearised
 from softunlearn.streams import StreamedRows
 
-dask_rows = pytest.importorskip("softunlearn.streams.dask_rows")
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+dask_rows = pytest.importorskip("softunlearn.streams.dask_rows")
 
 FEATURES = [f"x{j}" for j in range(5)]
 N = 4000
@@ -30,7 +31,10 @@ N = 4000
 def client():
     """Two workers, each a process of one thread, which is replaced when it is killed."""
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    # what asks a worker that has just died gives up after so long
+    patience = {"distributed.comm.timeouts.connect": "5s"}
     with (
+        dask.config.set(patience),
         distributed.LocalCluster(**options, dashboard_address=":0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
@@ -209,9 +213,11 @@ def test_an_address_serves_as_well(data, client):
 
 
 def test_a_cluster_that_is_none_is_refused(data, monkeypatch):
-    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty:
-        with pytest.raises(su.InputError, match="has no workers; start some"):
-            on_workers(data, empty)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as empty,
+        pytest.raises(su.InputError, match="has no workers; start some"),
+    ):
+        on_workers(data, empty)
     for wrong in (7, "nonsense://x"):
         with pytest.raises(su.InputError, match="No Dask scheduler answers at"):
             on_workers(data, wrong)

@@ -32,8 +32,8 @@ from softunlearn.streams.streamed import READING, StreamedRows, moved
 
 logger = logging.getLogger(__name__)
 
-PARTS_PER_THREAD = 4
-"""So many parts of equal size leave no thread idle for long, and few totals to be added."""
+PARTS_PER_THREAD = 8
+"""So many parts of about equal size leave no thread idle for long, and few totals to be added."""
 
 PART_BYTES = 2**28
 """Features of a part at most, where row groups are small enough."""
@@ -175,12 +175,12 @@ class Parts:
     @cached_property
     def loaded(self) -> list[tuple[slice, Future]]:
         """Return the rows of every part, on a worker, and which these are."""
-        n_parts, keep = PARTS_PER_THREAD * _n_threads(self.client), self._fit()
-        most = max(1, PART_BYTES // self.source.row_bytes)
+        n_bytes, keep = len(self.source) * self.source.row_bytes, self._fit()
+        n_parts = max(PARTS_PER_THREAD * _n_threads(self.client), n_bytes // PART_BYTES)
         convert = _submitted(self.client, _received, _packed(self.convert))
         loaded: list[tuple[slice, Future]] = []
         start = 0
-        for source in self.source.split(min(most, -(-len(self.source) // n_parts))):
+        for source in self.source.split(n_parts):
             where = slice(start, start + len(source))
             rows = _submitted(self.client, _loaded, self.topic, source, convert, where, keep)
             loaded.append((where, rows))
@@ -189,7 +189,7 @@ class Parts:
 
     def _fit(self) -> bool:
         """Return whether the workers have the memory to keep all rows."""
-        workers = self.client.scheduler_info()["workers"].values()
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [worker["memory_limit"] or float("inf") for worker in workers]
         return len(self.source) * self.source.row_bytes <= KEPT * sum(limits)
 

@@ -97,16 +97,16 @@ class ParquetSource:
         source = replace(self, features=()) if "features" in parts else self
         return replace(source, sensitive=()) if "groups" in parts else source
 
-    def split(self, n_rows: int) -> list["ParquetSource"]:
-        """Return sources of whole row groups, of at least so many rows but for the last one."""
-        parts: list[ParquetSource] = []
-        waiting: list[Piece] = []
+    def split(self, n_parts: int) -> list["ParquetSource"]:
+        """Return sources of whole row groups, about equal, at most so many."""
+        parts: list[list[Piece]] = [[]]
+        n, each = 0, len(self) / n_parts
         for piece in _row_groups(self.pieces):
-            waiting.append(piece)
-            if sum(one.n_rows for one in waiting) >= n_rows:
-                parts.append(replace(self, pieces=_joined(waiting)))
-                waiting = []
-        return [*parts, replace(self, pieces=_joined(waiting))] if waiting else parts
+            if n >= each * len(parts):
+                parts.append([])
+            parts[-1].append(piece)
+            n += piece.n_rows
+        return [replace(self, pieces=_joined(part)) for part in parts]
 
     def batches(self, at_most: int | None = None) -> Generator[Batch]:
         """Yield all rows; see `Source`.
