@@ -33,6 +33,10 @@ bench-bounded: .venv/speed.stamp    ## bounded weights at 10^6 rows against PIQP
 bench-streaming: .venv/run.stamp    ## rows from Parquet against reading them and two Gram products
 	$(BIN)/python benchmarks/speed/streaming.py
 
+.PHONY: bench-dask
+bench-dask: .venv/test.stamp    ## one Dask worker against two
+	$(BIN)/python benchmarks/speed/dask_scaling.py
+
 clean:
 	rm -rf .venv softunlearn-demo
 
