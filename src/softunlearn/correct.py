@@ -25,10 +25,10 @@ from softunlearn.aims import (
     wanted,
 )
 from softunlearn.correction import Correction, Session, with_choice
-from softunlearn.curvature import Cholesky, CurvatureSolver
+from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
-from softunlearn.influence import Scores, influence, removal_influence
+from softunlearn.influence import Scores, removal_influence
 from softunlearn.metrics import Target
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
@@ -109,7 +109,8 @@ def correct(
         validation accuracy, "full" for the last point, "none" for an audit that changes
         nothing, or `Select(...)`.
     curvature : CurvatureSolver, optional
-        How the Hessian is solved with. Default: `Cholesky()`.
+        How the Hessian is solved with. Default: `curvature.Automatic()`, a dense factor where it
+        is small in memory and time, else conjugate gradients; `c.influence.solver` says which.
     random_state : int, default=0
         Seed of algorithms that draw random numbers.
     progress : callable, optional
@@ -172,7 +173,7 @@ def correct(
         if any(to_do):
             goal = goal.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
-        solver = curvature or Cholesky()
+        solver = curvature or Automatic()
         scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
 
     with clock("step 2: weights"):
@@ -242,14 +243,15 @@ def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Sc
     aims = (*goal.targets, goal.utility, *goal.held)
     columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
     gradients = array_namespace(head.W).stack(columns, axis=1)
-    return Scores(objective, curvature, gradients, *influence(objective, curvature, gradients))
+    return Scores.of(objective, curvature, gradients)
 
 
 def _problem(goal: Goal, scores: Scores, scheme: WeightScheme) -> Problem:
     """Return step 2's problem; rows that are removed whole count with their leverage."""
     m, influences, values = len(goal.targets), scores.values, goal.start.metrics
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
-        influences = removal_influence(influences, scores.leverage)
+        h = scores.leverage
+        influences = influences if h is None else removal_influence(influences, h)
     return Problem(
         influences[:, 0] if m == 1 else influences[:, :m],
         influences[:, m] if not goal.held else influences[:, m:],

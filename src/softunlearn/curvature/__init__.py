@@ -4,6 +4,7 @@ A solver is configured once (`Cholesky()`), factors an objective into a value th
 number of right-hand sides, and every solution says how exact it is.
 """
 
+from softunlearn.curvature.automatic import Automatic
 from softunlearn.curvature.cholesky import Cholesky
 from softunlearn.curvature.conjugate_gradients import ConjugateGradients
 from softunlearn.curvature.solver import (
@@ -14,6 +15,7 @@ from softunlearn.curvature.solver import (
 )
 
 __all__ = [
+    "Automatic",
     "Cholesky",
     "ConjugateGradients",
     "Curvature",

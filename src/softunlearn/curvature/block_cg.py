@@ -19,7 +19,7 @@ from softunlearn.rows import Array
 
 Operator = Callable[[Array], Array]
 
-ALIKE = 1e-5
+ALIKE = 1e-12
 """A direction is left out whose energy is such a part of the largest: others span it, to rounding.
 
 What it would have added is seen again once the common part of the residuals is gone."""

@@ -11,8 +11,9 @@ Two things make the blocks cheap.
   `Inverses`, and for the others as the pooled scatter; or, where d x d matrices for all classes
   are too many, `SharedBasis`: only its diagonal in the eigenvectors of the pooled scatter.
 
-A softmax head does not notice a shift common to all classes. Right-hand sides are freed of it
-before the blocks and solutions after them, which keeps the approximation symmetric.
+A softmax head does not notice a shift common to all classes, and no head notices directions that
+no row has. Right-hand sides are freed of both before the blocks and solutions after them, which
+keeps the approximation symmetric; conjugate gradients then never meet them.
 """
 
 from collections.abc import Callable
@@ -23,57 +24,15 @@ from array_api_compat import array_namespace, is_numpy_array, to_device
 from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs
 
+from softunlearn.curvature.pooled import Moments, Pooled
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
 
 ROUNDING = 1e-5
 """Added to a float32 block of unit diagonal before it is inverted."""
 
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """What the classes' weighted features add up to, in float64.
-
-    Parameters
-    ----------
-    mass : array of shape (k,)
-        n_c.
-    means : array of shape (k, d)
-        mu_c; zero for a head without an intercept.
-    scatter : array of shape (d, d) or (d,)
-        Sum over rows and classes of kappa_ic (phi_i - mu_c)(phi_i - mu_c)^T, or its diagonal.
-    """
-
-    mass: Float[Array, "k"]
-    means: Float[Array, "k d"]
-    scatter: Float[Array, "..."]
-
-
-def moments(
-    objective: HeadObjective, probabilities: Array | None, *, diagonal: bool
-) -> Moments:
-    """Return mass, means and pooled scatter of the classes, in one pass after that for the mean.
-
-    Features are taken from their mean: a year or a price would lose its digits otherwise.
-    """
-    head = objective.head
-    xp, n = array_namespace(head.W), len(objective.rows)
-    centre = xp.zeros_like(head.W[0, :])
-    if head.b is not None:
-        centre = objective.rows.sum(lambda chunk: xp.sum(chunk.X, axis=0)) / n
-
-    def part(phi: Array, kappa: Array) -> tuple[Array, ...]:
-        phi = phi - centre
-        weighted = xp.sqrt(xp.sum(kappa, axis=1))[:, None] * phi
-        scatter = xp.sum(weighted**2, axis=0) if diagonal else weighted.T @ weighted
-        return xp.sum(kappa, axis=0), kappa.T @ phi, scatter
-
-    mass, sums, scatter = objective.curvature_sum(part, probabilities)
-    if head.b is None:
-        return Moments(mass, xp.zeros_like(sums), scatter)
-    means = sums / xp.where(mass > 0, mass, xp.ones_like(mass))[:, None]
-    between = xp.sum(means * sums, axis=0) if diagonal else means.T @ sums
-    return Moments(mass, means + centre, scatter - between)
+NO_MASS = 1e-20
+"""Least mass of a class that no row is in doubt of, as a part of the largest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,40 +46,51 @@ class ClassBlocks:
     intercept : bool
     scatter : callable
         Multiplies a (k, m, d) array, class by class, by the inverse of the scatter with penalty.
+    null : two arrays of shape (d, r), or None
+        N and D of `Pooled`: solutions are freed of N D^T, right-hand sides of its transpose.
     """
 
     mass: Float[Array, "k"]
     means: Float[Array, "k d"]
     intercept: bool
     scatter: Callable[[Array], Array]
+    null: tuple[Float[Array, "d r"], Float[Array, "d r"]] | None
 
     def __call__(self, r: Float[Array, "p m"]) -> Float[Array, "p m"]:
         """Return about H^-1 r."""
         xp, (k, d) = array_namespace(r), self.means.shape
         R = xp.permute_dims(xp.reshape(r, (k, d + self.intercept, -1)), (0, 2, 1))
-        R = _without_shift(xp.astype(R, self.means.dtype))
+        R = _without_shift(R)
         if not self.intercept:
-            X = self.scatter(R)
+            X = self._solve(R)
         else:
             edge, mu = R[:, :, d:], self.means[:, None, :]
-            W = self.scatter(R[:, :, :d] - mu * edge)
+            W = self._solve(R[:, :, :d] - mu * edge)
             b = edge / self.mass[:, None, None] - xp.sum(mu * W, axis=2, keepdims=True)
             X = xp.concat([W, b], axis=2)
-        # in full precision, or rounding would leave a shift that H does not answer
-        X = _without_shift(xp.astype(X, r.dtype))
-        return xp.reshape(xp.permute_dims(X, (0, 2, 1)), r.shape)
+        return xp.reshape(xp.permute_dims(_without_shift(X), (0, 2, 1)), r.shape)
+
+    def _solve(self, R: Array) -> Array:
+        if self.null is None:
+            return self.scatter(R)
+        N, D = self.null
+        W = self.scatter(R - (R @ N) @ D.T)
+        return W - (W @ D) @ N.T  # in full precision, or what H does not see would remain
 
 
 def class_blocks(
-    found: Moments, added: Float[Array, "k width"], scatter: Callable[[Array], Array]
+    found: Moments,
+    average: Pooled,
+    added: Float[Array, "k width"],
+    scatter: Callable[[Array], Array],
 ) -> ClassBlocks:
-    """Return the approximate inverse in the precision of `added`, what is added to H's diagonal."""
-    xp, d = array_namespace(added), found.means.shape[1]
-    mass, intercept = xp.astype(found.mass, added.dtype), added.shape[1] > d
+    """Return the approximate inverse; `added` is what H's diagonal has beside the rows."""
+    xp, d, mass = array_namespace(added), found.means.shape[1], found.mass
+    intercept = added.shape[1] > d
     if intercept:
         mass = mass + added[:, d]
-        mass = xp.clip(mass, xp.finfo(mass.dtype).eps * xp.max(mass), None)
-    return ClassBlocks(mass, xp.astype(found.means, added.dtype), intercept, scatter)
+        mass = xp.clip(mass, NO_MASS * xp.max(mass), None)
+    return ClassBlocks(mass, found.means, intercept, scatter, average.null)
 
 
 def _without_shift(R: Array) -> Array:
@@ -136,7 +106,8 @@ class Inverses:
 
     def __call__(self, R: Float[Array, "k m d"]) -> Float[Array, "k m d"]:
         """Return the product with the inverses, which are symmetric."""
-        return R @ self.inverses
+        xp = array_namespace(R)
+        return xp.astype(xp.astype(R, self.inverses.dtype) @ self.inverses, R.dtype)
 
     @classmethod
     def of(
@@ -201,7 +172,11 @@ class SharedBasis:
         """Return T (T^T R / diagonal), class by class."""
         if self.basis is None:
             return R / self.diagonal[:, None, :]
-        return (R @ self.basis / self.diagonal[:, None, :]) @ self.basis.T
+        xp, (k, m, d) = array_namespace(R), R.shape
+        within = xp.astype(xp.reshape(R, (k * m, d)), self.basis.dtype) @ self.basis
+        within = xp.reshape(within, (k, m, d)) / self.diagonal[:, None, :]
+        W = xp.reshape(within, (k * m, d)) @ self.basis.T
+        return xp.astype(xp.reshape(W, (k, m, d)), R.dtype)
 
     @classmethod
     def of(
@@ -216,13 +191,12 @@ class SharedBasis:
         xp, dtype = array_namespace(found.means), objective.head.W.dtype
         T = None if basis is None else xp.astype(basis, dtype)
         means = xp.astype(found.means, dtype)
-        centre = xp.mean(means, axis=0)
+        centre = xp.astype(found.centre, dtype)
 
         def squares(phi: Array) -> Array:
             return (phi - centre) ** 2 if T is None else ((phi - centre) @ T) ** 2
 
-        around = objective.curvature_sum(
-            lambda phi, kappa: kappa.T @ squares(phi), probabilities
-        )
+        around = objective.curvature_sum(lambda phi, kappa: kappa.T @ squares(phi), probabilities)
         between = xp.astype(found.mass, dtype)[:, None] * squares(means)
-        return cls(T, xp.clip(around - between, 0, None) + (added if T is None else added @ T**2))
+        diagonal = xp.clip(around - between, 0, None) + (added if T is None else added @ T**2)
+        return cls(T, xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal)))

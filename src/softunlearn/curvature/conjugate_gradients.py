@@ -1,11 +1,11 @@
 """The iterative solver for wide heads: H is multiplied by and never formed.
 
 A product with H costs 4 n d k and is most of the work, so it is made cheap and few are made.
-Cheap: probabilities and features are kept in float32 where a stated memory holds them, and products
-are float32 too. What that costs in accuracy is made good by refinement: the residual is computed
-in float64 from the rows themselves, and what it says is missing is solved for again; should that
-not help, products are float64. Few: the right-hand sides share a Krylov space (`block_cg`), under
-an approximate inverse that knows every class's own rows (`class_blocks`).
+Cheap: probabilities and features are kept in float32 where a stated memory holds them, and
+products are float32 too. What that costs in accuracy is made good by refinement: the residual is
+computed in float64 from the rows themselves, and what it says is missing is solved for again;
+should that not help, products are float64. Few: the right-hand sides share a Krylov space
+(`block_cg`), under an approximate inverse that knows every class's own rows (`class_blocks`).
 
 The error is measured in the norm of H, as a part of the solution's. For influences a = G H^-1 v
 that is the right norm: G^T G is about H, so it is about their relative error.
@@ -14,19 +14,17 @@ that is the right norm: G^T G is about H, so it is about their relative error.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from array_api_compat import array_namespace, to_device
+from array_api_compat import array_namespace
 from jaxtyping import Float
 
 from softunlearn.curvature.class_blocks import (
     ClassBlocks,
     Inverses,
-    Moments,
     SharedBasis,
     class_blocks,
-    moments,
 )
-from softunlearn.curvature.damping import LADDER, MAX_CONDITION, steps_from
-from softunlearn.curvature.refinement import refined
+from softunlearn.curvature.pooled import Moments, Pooled, moments, pooled
+from softunlearn.curvature.refinement import Refined, refined
 from softunlearn.curvature.solver import Solution
 from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.head import LinearHead
@@ -39,9 +37,9 @@ MEMORY = 2**29
 MAX_BASIS = 4096
 """Features above which the eigenvectors of a d x d matrix take too long."""
 
-ROWS_PER_FEATURE = 64
-"""Dense blocks are made where d^2 is at most so many rows: they cost about as many products as
-they then save."""
+MAX_BLOCK_COST = 200
+"""Dense blocks are made where they cost at most so many products, about d^2 / n: they save as
+many, or more."""
 
 AGAIN = (1e-9, 1e-6, 1e-3)
 """Damping tried where the iteration fails although the pooled scatter is well conditioned."""
@@ -106,7 +104,7 @@ class ConjugateGradients:
         if self.memory < 0:
             raise ValueError(f"`memory` must be at least 0, got {self.memory}.")
 
-    def factor(self, objective: HeadObjective) -> "Factor":
+    def factor(self, objective: HeadObjective) -> "KrylovFactor":
         """Return what every solve needs: what is kept, and the approximate inverse.
 
         Raises
@@ -117,10 +115,10 @@ class ConjugateGradients:
         rough = _Rough.of(objective, self.memory)
         many = objective.head.W.shape[1] > MAX_BASIS
         found = moments(objective, rough.probabilities, diagonal=many)
-        pooled = _pooled(objective.head, found, self.damping)
-        added = _added(objective, pooled.damping)
-        blocks = rough.approximate_inverse(found, pooled.basis, objective.head.penalty + added)
-        return KrylovFactor(self, objective, rough, found, pooled, blocks)
+        average = pooled(objective.head, found, self.damping)
+        added = objective.head.penalty + _added(objective, average.damping)
+        near = rough.near_inverse(found, average, added)
+        return KrylovFactor(self, objective, rough, found, average, near)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +145,7 @@ class _Rough:
         if 4 * n * k <= memory:
             probabilities, memory = objective.probabilities(xp.float32), memory - 4 * n * k
         fits = probabilities is not None and 4 * k * d * d <= memory
-        dense = fits and k > 1 and d * d <= min(MAX_BASIS**2, ROWS_PER_FEATURE * n)
+        dense = fits and k > 1 and d * d <= min(MAX_BASIS**2, MAX_BLOCK_COST * n)
         memory -= 4 * k * d * d * dense
         if rows.X.dtype != xp.float32 and 4 * n * d <= memory:
             rows = rows.with_features(xp.astype(rows.X, xp.float32))
@@ -162,51 +160,13 @@ class _Rough:
         rough = self.objective.hvp(xp.astype(v, xp.float32), self.probabilities)
         return xp.astype(rough, v.dtype)
 
-    def approximate_inverse(
-        self, found: Moments, basis: Array | None, added: Array
-    ) -> ClassBlocks:
+    def near_inverse(self, found: Moments, average: Pooled, added: Array) -> ClassBlocks:
         """Return the class blocks, with `added` (p,) on H's diagonal."""
         xp, (k, d) = array_namespace(added), self.objective.head.W.shape
-        added = xp.astype(xp.reshape(added, (k, -1)), xp.float32)
-        here = self.objective, self.probabilities, found, added[:, :d]
-        scatter = Inverses.of(*here) if self.dense else SharedBasis.of(*here, basis)
-        return class_blocks(found, added, scatter)
-
-
-@dataclass(frozen=True, eq=False)
-class _Pooled:
-    """What the classes' pooled scatter says: of H's condition, of damping, and a basis for it."""
-
-    condition: float
-    damping: float
-    basis: Array | None
-
-
-def _pooled(head: LinearHead, found: Moments, damping: float) -> _Pooled:
-    """Return the least damping under which the average class's block is well conditioned.
-
-    No direction of a class's own is worse off than one that all classes lack, and those are the
-    null directions of H.
-    """
-    if not bool(array_namespace(found.scatter).all(found.scatter < np.inf)):
-        raise SingularCurvatureError(
-            "The Hessian is not finite: some features or weights are too large. Scale them."
-        )
-    if found.scatter.ndim == 1:
-        return _Pooled(np.nan, damping, None)
-    average = _host(found.scatter) / len(found.mass) + head.l2 * np.eye(head.W.shape[1])
-    diagonal = np.diag(average)
-    scale = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
-    values, vectors = np.linalg.eigh(scale[:, None] * average * scale[None, :])
-    least, largest = max(float(values[0]), 0.0), float(values[-1])
-    for step in steps_from(damping):
-        condition = (largest + step) / (least + step) if least + step > 0 else np.inf
-        if condition <= MAX_CONDITION:
-            return _Pooled(condition, step, _like(scale[:, None] * vectors, head.W))
-    raise SingularCurvatureError(
-        f"The Hessian is singular, even with {LADDER[-1]:g} of its diagonal added. "
-        "Train with a penalty, or remove constant and repeated features."
-    )
+        added = xp.reshape(added, (k, -1))
+        here = self.objective, self.probabilities, found, xp.astype(added[:, :d], xp.float32)
+        scatter = Inverses.of(*here) if self.dense else SharedBasis.of(*here, average.basis)
+        return class_blocks(found, average, added, scatter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,19 +177,19 @@ class KrylovFactor:
     objective: HeadObjective
     rough: _Rough
     found: Moments
-    pooled: _Pooled
-    blocks: ClassBlocks
+    average: Pooled
+    near: ClassBlocks
     name = "conjugate gradients"
 
     @property
     def damping(self) -> float:
         """Return the part of its diagonal that is added to H."""
-        return self.pooled.damping
+        return self.average.damping
 
     @property
     def condition(self) -> float:
         """Return the condition number of the average class's block, scaled to a unit diagonal."""
-        return self.pooled.condition
+        return self.average.condition
 
     def solve(self, rhs: Float[Array, "p m"]) -> Solution:
         """Return H^-1 rhs.
@@ -239,39 +199,40 @@ class KrylovFactor:
         SingularCurvatureError
             The tolerance is not reached, however much damping is added.
         """
-        xp, penalty = array_namespace(rhs), self.objective.head.penalty
+        xp, head = array_namespace(rhs), self.objective.head
         size = xp.sqrt(xp.sum(rhs**2, axis=0))
-        size = xp.where(size > 0, size, xp.ones_like(size))
-        b = rhs / size
-        common = _common(b, self.objective.head)
-        # H does nothing to a shift but penalise it
-        x_common = common / xp.where(penalty > 0, penalty, xp.inf)[:, None]
+        b = rhs / xp.where(size > 0, size, xp.ones_like(size))
+        # H only penalises a shift of all classes
+        common, penalty = _common(b, head), head.penalty[:, None]
+        shift = common / xp.where(penalty > 0, penalty, xp.inf)
         for damping in (self.damping, *(step for step in AGAIN if step > self.damping)):
-            added, blocks = _added(self.objective, damping), self.blocks
-            if damping > self.damping:
-                blocks = self.rough.approximate_inverse(
-                    self.found, self.pooled.basis, penalty + added
-                )
-            found = refined(
-                lambda v, added=added: self.objective.hvp(v) + added[:, None] * v,
-                lambda v, added=added: self.rough.hvp(v) + (penalty + added)[:, None] * v,
-                blocks,
-                b - common,
-                tolerance=self.solver.tolerance,
-                max_products=self.solver.max_iterations,
-            )
+            found, added = self._refined(b, damping)
             if found.solved:
-                missing = found.residual + added[:, None] * found.x
-                missing = missing + common - penalty[:, None] * x_common
+                missing = found.residual + added * found.x - penalty * shift
                 residual = float(xp.max(xp.sqrt(xp.sum(missing**2, axis=0))))
-                x = size * (found.x + x_common)
-                return Solution(x, residual, found.products, damping)
+                return Solution(size * (found.x + shift), residual, found.products, damping)
         raise SingularCurvatureError(
             f"Conjugate gradients did not reach an error of {self.solver.tolerance:g} in "
             f"{self.solver.max_iterations} products, even with {AGAIN[-1]:g} of the Hessian's "
             "diagonal added. Train with a penalty, scale the features, or allow more products: "
             "curvature=ConjugateGradients(max_iterations=...)."
         )
+
+    def _refined(self, b: Array, damping: float) -> tuple[Refined, Array]:
+        """Return (H + damping diag(H))^-1 b, and what was added to the diagonal, shape (p, 1)."""
+        penalty, near = self.objective.head.penalty[:, None], self.near
+        added = _added(self.objective, damping)[:, None]
+        if damping > self.damping:
+            near = self.rough.near_inverse(self.found, self.average, (penalty + added)[:, 0])
+        found = refined(
+            lambda v: self.objective.hvp(v) + added * v,
+            lambda v: self.rough.hvp(v) + (penalty + added) * v,
+            near,
+            b,
+            tolerance=self.solver.tolerance,
+            max_products=self.solver.max_iterations,
+        )
+        return found, added
 
 
 def _added(objective: HeadObjective, damping: float) -> Array:
@@ -290,11 +251,3 @@ def _common(b: Array, head: LinearHead) -> Array:
     by_class = xp.reshape(b, (k, head.width, -1))
     mean = xp.mean(by_class, axis=0, keepdims=True)
     return xp.reshape(xp.broadcast_to(mean, by_class.shape), b.shape)
-
-
-def _host(x: Array) -> np.ndarray:
-    return np.asarray(to_device(x, "cpu"), dtype=np.float64)
-
-
-def _like(x: np.ndarray, other: Array) -> Array:
-    return array_namespace(other).asarray(x, dtype=other.dtype, device=other.device)

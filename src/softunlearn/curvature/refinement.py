@@ -67,10 +67,10 @@ def refined(
         When to give up.
     """
     x, r, products, product = array_namespace(b).zeros_like(b), b, 0, rough
+    aim = (MARGIN * tolerance) ** 2
     error = column_products(r, precondition(r))
     while products < max_products:
         energy, trusted = column_products(x, b), 0.0 if product is exact else ROUGH**2 * error
-        aim = (MARGIN * tolerance) ** 2
         step = block_cg(
             product,
             precondition,
