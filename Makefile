@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench-step1 bench-algorithms clean
+.PHONY: demo test check bench-step1 bench-wide bench-algorithms clean
 
 demo: .venv/run.stamp           ## the main job on real data (or on the embedded census)
 	$(BIN)/softunlearn demo
@@ -19,6 +19,9 @@ check: .venv/check.stamp        ## lint, types, the import contract
 
 bench-step1: .venv/run.stamp    ## step 1 against one Gram product of the same matrix
 	$(BIN)/python benchmarks/speed/step1.py
+
+bench-wide: .venv/run.stamp     ## a wide head: our conjugate gradients against plain ones
+	$(BIN)/python benchmarks/speed/wide_head.py
 
 bench-algorithms: .venv/test.stamp  ## all algorithms, hard and soft, on real data (SOFTUNLEARN_DATA)
 	$(BIN)/python benchmarks/algorithms.py

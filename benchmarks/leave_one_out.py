@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 import softunlearn as su
 from softunlearn.attacks import Boundary
 from softunlearn.curvature import Cholesky
-from softunlearn.influence import leverage, removal_influence
+from softunlearn.influence import removal_influence
 from softunlearn.leave_one_out import leave_one_out
 from softunlearn.models import Encoder, adapt
 from softunlearn.objective import HeadObjective
@@ -78,7 +78,7 @@ def leverages(model: LogisticRegression, train: su.Rows) -> np.ndarray:
     adapter = adapt(model)
     head = adapter.head(len(train))
     objective = HeadObjective(head, Encoder(adapter, head).encode(train, "train", train=True))
-    return leverage(objective, Cholesky().factor(objective))
+    return objective.leverage(Cholesky().factor(objective).inverse())
 
 
 def subset(h: np.ndarray, n_random: int | None) -> np.ndarray:

@@ -190,7 +190,10 @@ class Correction:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Return eps (n,): the training rows' weight changes that stand for the chosen point."""
+        """Return eps (n,): the training rows' weight changes that stand for the chosen point.
+
+        Where a head has more parameters than rows no weights may lead to it: these come nearest.
+        """
         return _host(self.point.weigh())
 
     @property

@@ -216,9 +216,8 @@ class HeadObjective:
     def _own_curvature(self, chunk: Chunk, p: Array | None = None) -> tuple[Array, Array]:
         """Return features and s_i p_i (1 - p_i), shape (n, k); p where it was kept."""
         phi, xp = self._phi(chunk), array_namespace(self.head.W)
-        if p is None:
-            p = self.loss.probabilities(self.head.logits(phi))
-        kappa = xp.astype(p * (1 - p), phi.dtype, copy=False)
+        here = self.loss.probabilities(self.head.logits(phi)) if p is None else p
+        kappa = xp.astype(here * (1 - here), phi.dtype, copy=False)
         return phi, kappa if chunk.weight is None else chunk.weight[:, None] * kappa
 
     def _row_curvature(self, chunk: Chunk, phi: Array) -> Array:
