@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench-step1 paper clean
+.PHONY: demo test check bench-step1 bench-wide paper clean
 
 demo: .venv/run.stamp           ## the main job on real data (or on the embedded census)
 	$(BIN)/softunlearn demo
@@ -36,6 +36,9 @@ bench-streaming: .venv/run.stamp    ## rows from Parquet against reading them an
 .PHONY: bench-dask
 bench-dask: .venv/test.stamp    ## one Dask worker against two
 	$(BIN)/python benchmarks/speed/dask_scaling.py
+
+bench-wide: .venv/run.stamp     ## a wide head: our conjugate gradients against plain ones
+	$(BIN)/python benchmarks/speed/wide_head.py
 
 clean:
 	rm -rf .venv softunlearn-demo

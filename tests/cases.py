@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from softunlearn.attacks import FGSM, PGD, Boundary
-from softunlearn.curvature import Cholesky
+from softunlearn.curvature import Automatic, Cholesky, ConjugateGradients
 from softunlearn.head import LinearHead
 from softunlearn.metrics import DemographicParity, EqualizedOdds, EqualOpportunity, LogLoss
 from softunlearn.objective import HeadObjective
@@ -29,7 +29,12 @@ ALL_ATTACKS = [
     PGD(0.3),
     PGD(0.3, norm="l2"),
 ]
-ALL_SOLVERS = [Cholesky()]
+ALL_SOLVERS = [
+    Cholesky(),
+    ConjugateGradients(tolerance=1e-12),
+    ConjugateGradients(tolerance=1e-12, memory=0),
+    Automatic(),
+]
 ALL_SCHEMES = [ClosedForm(), ClosedForm(lam=0.5), TopK(), TopK(max_fraction=0.2), Bounded()]
 ALL_UNLEARNERS = list(ALGORITHMS.values())
 

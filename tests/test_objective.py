@@ -51,6 +51,18 @@ def test_hessian_and_hvp_match_finite_differences(objective, rng):
     np.testing.assert_allclose(objective.hvp(v), objective.hessian() @ v, rtol=1e-10)
 
 
+def test_kept_probabilities_change_no_product(objective, rng):
+    v = rng.normal(size=(objective.head.n_parameters, 3))
+    p = objective.probabilities()
+    np.testing.assert_allclose(objective.hvp(v, p), objective.hvp(v), rtol=1e-12, atol=1e-12)
+    assert objective.probabilities(np.float32).dtype == np.float32
+
+
+def test_the_diagonal_of_the_hessian_is_its_diagonal(objective):
+    expected = np.diag(objective.hessian())
+    np.testing.assert_allclose(objective.hessian_diagonal(), expected, rtol=1e-10)
+
+
 def test_products_with_G_equal_those_with_explicit_row_gradients(objective, rng):
     G = explicit_gradients(objective)
     v = rng.normal(size=(objective.head.n_parameters, 2))

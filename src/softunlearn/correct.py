@@ -25,7 +25,7 @@ from softunlearn.aims import (
     wanted,
 )
 from softunlearn.correction import Correction, Session, with_choice
-from softunlearn.curvature import Cholesky, CurvatureSolver
+from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
 from softunlearn.influence import Scores, removal_influence
@@ -112,7 +112,8 @@ def correct(
         validation accuracy, "full" for the last point, "none" for an audit that changes
         nothing, or `Select(...)`.
     curvature : CurvatureSolver, optional
-        How the Hessian is solved with. Default: `Cholesky()`.
+        How the Hessian is solved with. Default: `curvature.Automatic()`, a dense factor where it
+        is small in memory and time, else conjugate gradients; `c.influence.solver` says which.
     random_state : int, default=0
         Seed of algorithms that draw random numbers.
     progress : callable, optional
@@ -182,7 +183,7 @@ def correct(
         if any(to_do):
             goal = goal.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
-        solver = curvature or Cholesky()
+        solver = curvature or Automatic()
         objective = HeadObjective(goal.original, rows["train"].reporting(report))
         objective = objective.read_once(hessian=True, gram=not _in_curvature(path_))
         scores = _scores(goal, objective, solver)
@@ -286,7 +287,8 @@ def _problem(
         return Problem(vectors.some(slice(m)), vectors.some(slice(m, None)), budget)
     influences = scores.values
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
-        influences = removal_influence(influences, scores.leverage)
+        h = scores.leverage
+        influences = influences if h is None else removal_influence(influences, h)
     return Problem(
         influences[:, 0] if m == 1 else influences[:, :m],
         influences[:, m] if not goal.held else influences[:, m:],

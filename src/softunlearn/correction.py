@@ -7,7 +7,7 @@ that point's weights, model and figures. These are computed when they are asked 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -162,7 +162,15 @@ class Session:
                 parts = [targets[:, i] / v for i, v in enumerate(goal.start.metrics) if v > 0]
                 total = sum(parts, 0 * total)
             utility = scores.values[:, m]
-            return Influence(total, targets, utility, scores.leverage, scores.residual)
+            return Influence(
+                total,
+                targets,
+                utility,
+                scores.leverage,
+                scores.solution.residual,
+                scores.curvature.name,
+                scores.solution.iterations,
+            )
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -170,7 +178,8 @@ class Session:
         scores, m = self.scores, len(self.start.goal.targets)
         with self.timed("diagnostics"):
             target, utility = scores.gradients[:, 0], scores.gradients[:, m]
-            return conditions(scores.objective, scores.curvature, target, utility)
+            found = conditions(scores.objective, scores.curvature, target, utility)
+            return replace(found, damping=scores.damping)
 
     @cached_property
     def stationarity(self) -> float:
@@ -253,7 +262,10 @@ class Correction:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """Return eps (n,): the training rows' weight changes that stand for the chosen point."""
+        """Return eps (n,): the training rows' weight changes that stand for the chosen point.
+
+        Where a head has more parameters than rows no weights may lead to it: these come nearest.
+        """
         return _host(entries(self.point.weigh()))
 
     @property

@@ -11,7 +11,7 @@ from functools import cached_property
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
-from softunlearn.curvature.solver import Curvature
+from softunlearn.curvature.solver import Curvature, DenseCurvature, Solution
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
 
@@ -29,11 +29,15 @@ class Influence:
         The same of each target, in its own unit.
     utility : array of shape (n,)
         The same of the validation log loss, summed.
-    leverage : array of shape (n,)
+    leverage : array of shape (n,) or None
         How far the row pulls the fit towards itself. Near 1 the first-order picture of a removal
-        is too small, by a factor 1 / (1 - leverage).
+        is too small, by a factor 1 / (1 - leverage). None where the head is too wide for it.
     residual : float
         Largest relative residual of the solves behind the influences.
+    solver : str
+        How they were solved.
+    iterations : int
+        Products with the Hessian that they took, for each metric; 0 for a direct solver.
 
     Examples
     --------
@@ -50,8 +54,10 @@ class Influence:
     target: Float[Array, "n"]
     targets: Float[Array, "n m"]
     utility: Float[Array, "n"]
-    leverage: Float[Array, "n"]
+    leverage: Float[Array, "n"] | None
     residual: float
+    solver: str
+    iterations: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,25 +70,31 @@ class Scores:
         Of the model as it is.
     gradients : array of shape (p, m)
         The metrics' gradients in theta.
-    directions : array of shape (p, m)
-        H^-1 gradients: what the influences are known by.
-    residual : float
-        Largest relative residual of the solves.
+    solution : Solution
+        Of the solves; its `x`, (p, m), are the directions that the influences are known by.
     """
 
     objective: HeadObjective
     curvature: Curvature
     gradients: Float[Array, "p m"]
-    directions: Float[Array, "p m"]
-    residual: float
+    solution: Solution
+
+    @property
+    def directions(self) -> Float[Array, "p m"]:
+        """Return H^-1 gradients: what the influences are known by."""
+        return self.solution.x
+
+    @property
+    def damping(self) -> float:
+        """Return what was added to the Hessian, as a part of its diagonal."""
+        return max(self.curvature.damping, self.solution.damping)
 
     @classmethod
     def of(
         cls, objective: HeadObjective, curvature: Curvature, gradients: Float[Array, "p m"]
     ) -> "Scores":
         """Return what a solve with the curvature finds."""
-        solution = curvature.solve(gradients)
-        return cls(objective, curvature, gradients, solution.x, solution.residual)
+        return cls(objective, curvature, gradients, curvature.solve(gradients))
 
     @cached_property
     def values(self) -> Float[Array, "n m"]:
@@ -90,8 +102,8 @@ class Scores:
         return self.objective.row_products(self.directions)
 
     @cached_property
-    def leverage(self) -> Float[Array, "n"]:
-        """Return every row's leverage, computed when it is asked for."""
+    def leverage(self) -> Float[Array, "n"] | None:
+        """Return every row's leverage, computed when it is asked for; None where it cannot be."""
         return leverage(self.objective, self.curvature)
 
 
@@ -100,11 +112,16 @@ def influence(
 ) -> tuple[Float[Array, "n m"], float]:
     """Return a = G H^-1 v of m metrics' gradients v, and the solves' relative residual."""
     scores = Scores.of(objective, curvature, gradients)
-    return scores.values, scores.residual
+    return scores.values, scores.solution.residual
 
 
-def leverage(objective: HeadObjective, curvature: Curvature) -> Float[Array, "n"]:
-    """Return h_i, between 0 and the number of logits; see `HeadObjective.leverage`."""
+def leverage(objective: HeadObjective, curvature: Curvature) -> Float[Array, "n"] | None:
+    """Return h_i, between 0 and the number of logits; see `HeadObjective.leverage`.
+
+    None where H^-1 is not held whole.
+    """
+    if not isinstance(curvature, DenseCurvature):
+        return None
     return objective.leverage(curvature.inverse())
 
 

@@ -17,6 +17,9 @@ from softunlearn.rows import Array
 class RowLoss(Protocol):
     """A loss l(z, y) of each row, twice differentiable and convex in the logits z.
 
+    Its Hessian in the logits is the link's Jacobian, p (1 - p) or diag(p) - p p^T, at some
+    probabilities p; `link_jvp` multiplies by it.
+
     `y` holds what the logits are compared with, one entry a row: class codes for `CrossEntropy`,
     another head's logits for `KLToTeacher`.
     """
@@ -27,6 +30,10 @@ class RowLoss(Protocol):
 
     def logit_gradient(self, z: Float[Array, "n k"], y: Array) -> Float[Array, "n k"]:
         """Return dl/dz of each row."""
+        ...
+
+    def probabilities(self, z: Float[Array, "n k"]) -> Float[Array, "n k"]:
+        """Return the p of which the Hessian in the logits is made."""
         ...
 
     def logit_hvp(
@@ -57,11 +64,15 @@ class CrossEntropy:
         """Return p - Y, Y the observed class as a unit vector."""
         return _link(z) - _one_hot(y, z)
 
+    def probabilities(self, z: Float[Array, "n k"]) -> Float[Array, "n k"]:
+        """Return what the model predicts; of one logit the second class's."""
+        return _link(z)
+
     def logit_hvp(
         self, z: Float[Array, "n k"], y: Integer[Array, "n"], u: Float[Array, "#n k m"]
     ) -> Float[Array, "n k m"]:
         """Return p(1 - p) u, or (diag(p) - p p^T) u; the label plays no part."""
-        return _link_jvp(_link(z), u)
+        return link_jvp(_link(z), u)
 
 
 @dataclass(frozen=True)
@@ -91,11 +102,15 @@ class KLToTeacher:
         T = self.temperature
         return T * (_link(z / T) - _link(y / T))
 
+    def probabilities(self, z: Float[Array, "n k"]) -> Float[Array, "n k"]:
+        """Return what the student predicts, softened."""
+        return _link(z / self.temperature)
+
     def logit_hvp(
         self, z: Float[Array, "n k"], y: Float[Array, "n k"], u: Float[Array, "#n k m"]
     ) -> Float[Array, "n k m"]:
         """Return the student's softened curvature times u; the teacher plays no part."""
-        return _link_jvp(_link(z / self.temperature), u)
+        return link_jvp(self.probabilities(z), u)
 
 
 def class_probabilities(z: Float[Array, "n k"]) -> Float[Array, "n classes"]:
@@ -109,7 +124,16 @@ def probability_gradient(z: Float[Array, "n k"], c: int) -> Float[Array, "n k"]:
     xp, k = array_namespace(z), z.shape[1]
     towards = xp.zeros((1, k, 1), dtype=z.dtype, device=z.device)
     towards[0, min(c, k - 1), 0] = -1.0 if k == 1 and c == 0 else 1.0
-    return _link_jvp(_link(z), towards)[:, :, 0]
+    return link_jvp(_link(z), towards)[:, :, 0]
+
+
+def link_jvp(p: Float[Array, "n k"], u: Float[Array, "#n k m"]) -> Float[Array, "n k m"]:
+    """Return the link's Jacobian, which is symmetric, times u, from p = link(z)."""
+    xp = array_namespace(p)
+    if p.shape[1] == 1:
+        return (p * (1 - p))[:, :, None] * u
+    pu = p[:, :, None] * u
+    return pu - p[:, :, None] * xp.sum(pu, axis=1, keepdims=True)
 
 
 def predicted_class(z: Float[Array, "n k"]) -> Integer[Array, "n"]:
@@ -135,15 +159,6 @@ def _log_probabilities(z: Array) -> Array:
         z = xp.concat([xp.zeros_like(z), z], axis=1)
     shifted = z - xp.max(z, axis=1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=1, keepdims=True))
-
-
-def _link_jvp(p: Array, u: Array) -> Array:
-    """Return the link's Jacobian, which is symmetric, times u (n, k, m), from p = link(z)."""
-    xp = array_namespace(p)
-    if p.shape[1] == 1:
-        return (p * (1 - p))[:, :, None] * u
-    pu = p[:, :, None] * u
-    return pu - p[:, :, None] * xp.sum(pu, axis=1, keepdims=True)
 
 
 def _one_hot(y: Array, z: Array) -> Array:

@@ -35,7 +35,7 @@ def message(correction: "Correction") -> str:
             f"{clipped:,} rows had a negative weight, which the algorithm took as 0: the largest "
             "weights are beyond what it can follow."
         )
-    if (damping := correction.session.scores.curvature.damping) > 0:
+    if (damping := correction.session.scores.damping) > 0:
         notes.append(f"The Hessian was singular, and {damping:.0e} of its diagonal was added.")
     # of rows that are not in memory it would cost a pass as long as the correction itself
     if correction.session.rows["train"].in_memory and (fragile := _fragile(correction)):
@@ -78,6 +78,8 @@ def value_at(figures: Figures, path: str) -> float:
 
 def _fragile(correction: "Correction") -> str:
     """Return a note that names the rows of which the first-order picture is far too small."""
+    if correction.influence.leverage is None:
+        return ""
     h = np.asarray(to_device(correction.influence.leverage, "cpu"))
     rows = np.flatnonzero(h > HIGH_LEVERAGE)
     if not len(rows):

@@ -7,16 +7,16 @@ gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
 from softunlearn.head import LinearHead
-from softunlearn.losses import CrossEntropy, RowLoss
+from softunlearn.losses import CrossEntropy, RowLoss, link_jvp
 from softunlearn.rows import Array, Chunk, Rows
 
 WIDEST = 4096
@@ -73,12 +73,12 @@ class HeadObjective:
             phi, dz = self._row_gradients(chunk)
             H = self._gram_pieces(phi, self._row_curvature(chunk, phi)) if hessian else ()
             G = self._gram_pieces(phi, _outer(dz)) if gram else ()
-            return (self._pull(phi, dz[:, :, None]), *H, *G)
+            return (*_pull_pieces(phi, dz[:, :, None]), *H, *G)
 
-        gradient, *pieces = self.rows.sum(part)
+        gradient, edge, *pieces = self.rows.sum(part)
         n = len(pieces) // (hessian + gram) if pieces else 0
         totals = Totals(
-            gradient[:, 0] + self.head.penalty * self.head.theta,
+            self._pulled(gradient, edge)[:, 0] + self.head.penalty * self.head.theta,
             self._gram(pieces[:n]) + self._penalty_matrix() if hessian else None,
             self._gram(pieces[-n:]) if gram else None,
         )
@@ -108,20 +108,20 @@ class HeadObjective:
         if self.totals is not None:
             return self.totals.gradient
 
-        def part(chunk: Chunk) -> Array:
+        def part(chunk: Chunk) -> tuple[Array, Array]:
             phi, dz = self._row_gradients(chunk)
-            return self._pull(phi, dz[:, :, None])
+            return phi, dz[:, :, None]
 
-        return self.rows.sum(part)[:, 0] + self.head.penalty * self.head.theta
+        return self._pull(part)[:, 0] + self.head.penalty * self.head.theta
 
     def gradient(self, w: Float[Array, "n m"]) -> Float[Array, "p m"]:
         """Return G^T w: gradients of the losses under m weightings, without the penalty."""
 
-        def part(chunk: Chunk, w: Array) -> Array:
+        def part(chunk: Chunk, w: Array) -> tuple[Array, Array]:
             phi, dz = self._row_gradients(chunk)
-            return self._pull(phi, dz[:, :, None] * w[:, None, :])
+            return phi, dz[:, :, None] * w[:, None, :]
 
-        return self.rows.sum(part, w)
+        return self._pull(part, w)
 
     def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
         """Return G v: every row's gradient times m parameter vectors."""
@@ -135,16 +135,33 @@ class HeadObjective:
 
     def pullback(self, dz: Float[Array, "n k m"]) -> Float[Array, "p m"]:
         """Return the parameter gradients of m functions of the logits, from their dz."""
-        return self.rows.sum(lambda chunk, dz: self._pull(self._phi(chunk), dz), dz)
+        return self._pull(lambda chunk, dz: (self._phi(chunk), dz), dz)
 
-    def hvp(self, v: Float[Array, "p m"]) -> Float[Array, "p m"]:
-        """Return H v, penalty included, without forming H."""
+    def probabilities(self, dtype: Any = None) -> Float[Array, "n k"]:
+        """Return the p of which each row's curvature is made, for `hvp`, in some precision."""
+        xp, dtype = array_namespace(self.head.W), dtype or self.head.W.dtype
 
         def part(chunk: Chunk) -> Array:
-            phi = self._phi(chunk)
-            return self._pull(phi, self._curvature_product(chunk, phi, self._push(phi, v)))
+            p = self.loss.probabilities(self.head.logits(self._phi(chunk)))
+            return xp.astype(p, dtype, copy=False)
 
-        return self.rows.sum(part) + self.head.penalty[:, None] * v
+        return self.rows.map(part)
+
+    def hvp(
+        self, v: Float[Array, "p m"], probabilities: Float[Array, "n k"] | None = None
+    ) -> Float[Array, "p m"]:
+        """Return H v, penalty included, without forming H.
+
+        Given `probabilities`, as the method of this name returns them, logits are not computed
+        anew: a third of the work.
+        """
+        kept = () if probabilities is None else (probabilities,)
+
+        def part(chunk: Chunk, *kept: Array) -> tuple[Array, Array]:
+            phi = self._phi(chunk)
+            return phi, self._curvature_product(chunk, phi, self._push(phi, v), *kept)
+
+        return self._pull(part, *kept) + self.head.penalty[:, None] * v
 
     def hessian(self) -> Float[Array, "p p"]:
         """Return H = grad^2 F, penalty included. p x p: only where that fits."""
@@ -159,15 +176,24 @@ class HeadObjective:
 
     def hessian_diagonal(self) -> Float[Array, "p"]:
         """Return the diagonal of H, penalty included, without forming H."""
-        xp, head = array_namespace(self.head.W), self.head
 
-        def part(chunk: Chunk) -> Array:
-            phi = self._phi(chunk)
-            curvature = self._row_curvature(chunk, phi)
-            own = xp.stack([curvature[:, a, a] for a in range(head.W.shape[0])], axis=1)
-            return self._pull(phi**2, own[:, :, None])  # 1^2 = 1: the intercept's column stays
+        def part(chunk: Chunk) -> tuple[Array, Array]:
+            phi, kappa = self._own_curvature(chunk)
+            return phi**2, kappa[:, :, None]  # 1^2 = 1: the intercept's column stays
 
-        return self.rows.sum(part)[:, 0] + head.penalty
+        return self._pull(part)[:, 0] + self.head.penalty
+
+    def curvature_sum(
+        self, function: Callable[..., Any], probabilities: Float[Array, "n k"] | None = None
+    ) -> Any:
+        """Return the sum over chunks of `function(phi, kappa)`, as `Rows.sum` does.
+
+        kappa_ic = s_i p_ic (1 - p_ic), shape (n, k): the curvature of each logit by itself.
+        """
+        kept = () if probabilities is None else (probabilities,)
+        return self.rows.sum(
+            lambda chunk, *kept: function(*self._own_curvature(chunk, *kept)), *kept
+        )
 
     def at(self, head: LinearHead) -> "HeadObjective":
         """Return the same objective at another head."""
@@ -194,11 +220,12 @@ class HeadObjective:
             pulled = self.totals.gram @ v
             return pulled, v.T @ pulled
 
-        def part(chunk: Chunk) -> tuple[Array, Array]:
+        def part(chunk: Chunk) -> tuple[Array, ...]:
             phi, dz, a = self._row_products(chunk, v)
-            return self._pull(phi, dz[:, :, None] * a[:, None, :]), a.T @ a
+            return *_pull_pieces(phi, dz[:, :, None] * a[:, None, :]), a.T @ a
 
-        return self.rows.sum(part)
+        gradient, edge, inner = self.rows.sum(part)
+        return self._pulled(gradient, edge), inner
 
     def squared_gradient_norms(self) -> Float[Array, "n"]:
         """Return ||s_i grad l_i||^2 of each row."""
@@ -255,10 +282,22 @@ class HeadObjective:
         phi, dz = self._row_gradients(chunk)
         return phi, dz, array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
 
-    def _curvature_product(self, chunk: Chunk, phi: Array, u: Array) -> Array:
-        """Return s_i d2l_i/dz_i2 times u_i of each row, shape (n, k, m)."""
-        product = self.loss.logit_hvp(self.head.logits(phi), chunk.y, u)
+    def _curvature_product(
+        self, chunk: Chunk, phi: Array, u: Array, p: Array | None = None
+    ) -> Array:
+        """Return s_i d2l_i/dz_i2 times u_i of each row, shape (n, k, m); p where it was kept."""
+        if p is None:
+            product = self.loss.logit_hvp(self.head.logits(phi), chunk.y, u)
+        else:
+            product = link_jvp(p, u)
         return product if chunk.weight is None else chunk.weight[:, None, None] * product
+
+    def _own_curvature(self, chunk: Chunk, p: Array | None = None) -> tuple[Array, Array]:
+        """Return features and s_i p_i (1 - p_i), shape (n, k); p where it was kept."""
+        phi, xp = self._phi(chunk), array_namespace(self.head.W)
+        here = self.loss.probabilities(self.head.logits(phi)) if p is None else p
+        kappa = xp.astype(here * (1 - here), phi.dtype, copy=False)
+        return phi, kappa if chunk.weight is None else chunk.weight[:, None] * kappa
 
     def _row_curvature(self, chunk: Chunk, phi: Array) -> Array:
         """Return s_i d2l_i/dz_i2 of each row, shape (n, k, k)."""
@@ -267,24 +306,34 @@ class HeadObjective:
         return self._curvature_product(chunk, phi, identity[None, :, :])
 
     def _push(self, phi: Array, v: Array) -> Array:
-        """Return the change of each row's logits along m parameter vectors, shape (n, k, m)."""
+        """Return the change of each row's logits along m parameter vectors, shape (n, k, m).
+
+        In memory the classes of one vector lie side by side: sums over them are the faster.
+        """
         xp = array_namespace(v)
         k, d = self.head.W.shape
         W, b = self.head.split(v)
-        stacked = xp.reshape(xp.permute_dims(W, (1, 0, 2)), (d, k * v.shape[1]))
-        dz = xp.reshape(phi @ stacked, (phi.shape[0], k, v.shape[1]))
-        return dz if b is None else dz + b[None, :, :]
+        stacked = xp.reshape(xp.permute_dims(W, (1, 2, 0)), (d, v.shape[1] * k))
+        dz = xp.reshape(phi @ stacked, (phi.shape[0], v.shape[1], k))
+        dz = dz if b is None else dz + b.T[None, :, :]
+        return xp.permute_dims(dz, (0, 2, 1))
 
-    def _pull(self, phi: Array, dz: Array) -> Array:
-        """Return m functions' parameter gradients from their (n, k, m): `_push` transposed."""
-        xp = array_namespace(dz)
-        n, k, m = dz.shape
-        gradient = xp.reshape(dz, (n, k * m)).T @ phi
+    def _pull(self, part: Callable[..., tuple[Array, Array]], *aligned: Array) -> Array:
+        """Return m functions' parameter gradients, shape (p, m): `_push` transposed.
+
+        `part(chunk, *parts of aligned)` returns a chunk's features and the (n, k, m) derivatives.
+        """
+        return self._pulled(
+            *self.rows.sum(lambda chunk, *own: _pull_pieces(*part(chunk, *own)), *aligned)
+        )
+
+    def _pulled(self, gradient: Array, edge: Array) -> Array:
+        """Return the parameter gradients, shape (p, m), of which these are the summed pieces."""
+        xp, k = array_namespace(self.head.W), self.head.W.shape[0]
         if self.head.b is not None:
-            edge = xp.reshape(xp.sum(dz, axis=0), (k * m, 1))
-            gradient = xp.concat([gradient, edge], axis=1)
-        by_class = xp.permute_dims(xp.reshape(gradient, (k, m, self.head.width)), (0, 2, 1))
-        return xp.reshape(by_class, (self.head.n_parameters, m))
+            gradient = xp.concat([gradient, edge[:, None]], axis=1)
+        by_class = xp.permute_dims(xp.reshape(gradient, (-1, k, self.head.width)), (1, 2, 0))
+        return xp.reshape(by_class, (self.head.n_parameters, -1))
 
     def _gram_pieces(self, phi: Array, c: Array) -> tuple[Array, ...]:
         """Return the blocks of sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k).
@@ -319,6 +368,13 @@ class HeadObjective:
         block = dict(zip(places, pieces, strict=True))
         rows = [[block[min(a, b), max(a, b)] for b in range(k)] for a in range(k)]
         return xp.concat([xp.concat(row, axis=1) for row in rows], axis=0)
+
+
+def _pull_pieces(phi: Array, dz: Array) -> tuple[Array, Array]:
+    """Return dz^T [Phi, 1] of the (n, k, m) derivatives, the intercept's column by itself."""
+    xp, (n, k, m) = array_namespace(dz), dz.shape
+    flat = xp.reshape(xp.permute_dims(dz, (0, 2, 1)), (n, m * k))
+    return flat.T @ phi, xp.sum(flat, axis=0)
 
 
 def _outer(dz: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy import ndarray
 
-from softunlearn.curvature import Cholesky, Curvature
+from softunlearn.curvature import Cholesky, DenseCurvature
 from softunlearn.exceptions import NoOptimumError, SingularCurvatureError
 from softunlearn.head import LinearHead
 from softunlearn.metrics import Target
@@ -49,7 +49,7 @@ Around = Callable[
 
 def changes(
     objective: HeadObjective,
-    curvature: Curvature,
+    curvature: DenseCurvature,
     targets: Sequence[Target],
     left_out: Integer[ndarray, "r"],
     tolerance: float,
@@ -63,7 +63,7 @@ def changes(
     ----------
     objective : HeadObjective
         At its optimum, in NumPy.
-    curvature : Curvature
+    curvature : DenseCurvature
         Its factored Hessian.
     targets : sequence of m Target
         On the head's inputs.

@@ -189,17 +189,18 @@ def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:
 
 def weights_table(correction: "Correction") -> pd.DataFrame:
     """Return one row for each training row: its weight change and what it is based on."""
-    influence = correction.influence
+    influence, n = correction.influence, len(correction.weights)
+    h = influence.leverage
     each = _host(influence.targets)
     several = each.shape[1] > 1
     return pd.DataFrame(
         {
-            "row": np.arange(len(correction.weights)),
+            "row": np.arange(n),
             "eps": correction.weights,
             "target_influence": _host(influence.target),
             **{f"target_influence_{j}": each[:, j] for j in range(each.shape[1]) if several},
             "utility_influence": _host(influence.utility),
-            "leverage": _host(influence.leverage),
+            "leverage": np.full(n, np.nan) if h is None else _host(h),
         }
     )
 

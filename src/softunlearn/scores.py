@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from softunlearn.aims import on_head
-from softunlearn.curvature import Cholesky, CurvatureSolver
+from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.influence import influence, removal_influence
 from softunlearn.influence import leverage as row_leverage
 from softunlearn.metrics import Target
@@ -35,7 +35,8 @@ def influence_scores(
         second order: a rare category's row may be off by orders of magnitude without. For two
         classes only.
     curvature : CurvatureSolver, optional
-        How the Hessian is solved with. Default: `Cholesky()`.
+        How the Hessian is solved with. Default: `curvature.Automatic()`, a dense factor where it
+        is small in memory and time, else conjugate gradients.
 
     Returns
     -------
@@ -67,6 +68,10 @@ def influence_scores(
     if leverage and head.W.shape[0] > 1:
         raise ValueError("`leverage` is for a head of one logit; this one has several.")
     gradients = np.stack([target.gradient(head) for target in encoded], axis=1)
-    factored = (curvature or Cholesky()).factor(objective)
+    factored = (curvature or Automatic()).factor(objective)
     scores, _ = influence(objective, factored, gradients)
-    return removal_influence(scores, row_leverage(objective, factored)) if leverage else scores
+    if not leverage:
+        return scores
+    if (h := row_leverage(objective, factored)) is None:
+        raise ValueError("`leverage` needs a dense Hessian; give curvature=Cholesky().")
+    return removal_influence(scores, h)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 
-from softunlearn.curvature import Cholesky
+from softunlearn.curvature import Cholesky, ConjugateGradients
 from softunlearn.unlearning import InfluenceUpdate
 from softunlearn.weights.explaining import explaining_weights
-from tests.cases import HEAD_CASES, minimise
+from tests.cases import HEAD_CASES, HeadCase, minimise
 
 
 @pytest.mark.parametrize("case", HEAD_CASES, ids=str)
@@ -45,3 +46,30 @@ def test_they_are_zero_at_a_head_that_was_not_at_its_optimum(rng):
     objective = HEAD_CASES[0].objective(rng)
     eps = explaining_weights(objective, objective.total_gradient())
     np.testing.assert_array_equal(eps, 0.0)
+
+
+@pytest.mark.parametrize("case", HEAD_CASES, ids=str)
+def test_a_wide_head_has_the_same_weights_by_iteration(case, rng, monkeypatch):
+    import softunlearn.weights.explaining as module
+
+    objective = case.objective(rng, n=80)
+    eps = explaining_weights(objective)
+    monkeypatch.setattr(module, "MAX_PARAMETERS", 0)
+    monkeypatch.setattr(module, "TOLERANCE", {"exact": 1e-8})
+    near = explaining_weights(objective)
+    assert np.linalg.norm(near - eps) < 1e-5 * np.linalg.norm(eps)
+
+
+def test_where_no_weights_lead_to_a_head_the_nearest_are_given(rng, monkeypatch):
+    """Of 12 rows and 24 parameters: SciPy's least squares in the norm of M^-1."""
+    import softunlearn.weights.explaining as module
+
+    objective = HeadCase(3, intercept=True).objective(rng, n=12, d=7)
+    monkeypatch.setattr(module, "MAX_PARAMETERS", 0)
+    monkeypatch.setattr(module, "TOLERANCE", {"nearest": 1e-8})
+    eps = explaining_weights(objective)
+    G = objective.gradient(np.eye(12)).T
+    gradient = objective.total_gradient()
+    near = ConjugateGradients().factor(objective).near(np.eye(24))
+    expected = scipy.linalg.lstsq(G @ near @ G.T, -G @ near @ gradient)[0]
+    np.testing.assert_allclose(eps, expected, rtol=1e-4, atol=1e-6)

@@ -16,17 +16,12 @@ from array_api_compat import array_namespace, to_device
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_lapack_funcs, solve_triangular
 
+from softunlearn.curvature.damping import LADDER, MAX_CONDITION, steps_from
 from softunlearn.curvature.solver import Solution
 from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
-
-LADDER = (0.0, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
-"""Damping tried in turn, as a fraction of H's diagonal."""
-
-MAX_CONDITION = 1e13
-"""A factor of worse condition leaves fewer than three correct digits in a solve."""
 
 MAX_BYTES = 4 * 2**30
 """Largest H that is formed: p of about 23,000."""
@@ -83,7 +78,7 @@ class Cholesky:
         diagonal = np.diag(filled)
         scale = np.where(diagonal > 0, diagonal, 1.0) ** -0.5
         scaled = scale[:, None] * filled * scale[None, :]
-        for damping in (self.damping, *(step for step in LADDER if step > self.damping)):
+        for damping in steps_from(self.damping):
             factor, condition = _try_factor(scaled, damping)
             if factor is not None:
                 return CholeskyFactor(factor, scale, H, damping, condition, objective.head.W)
@@ -103,6 +98,7 @@ class CholeskyFactor:
     damping: float
     condition: float
     like: Any
+    name = "Cholesky factor"
 
     def solve(self, rhs: Float[Array, "p m"]) -> Solution:
         """Return H^-1 rhs, refined once against the undamped H."""
@@ -119,7 +115,7 @@ class CholeskyFactor:
         return self._like(self._solve(np.eye(len(self.scale))))
 
     def root_solve(self, xi: Float[Array, "p m"]) -> Float[Array, "p m"]:
-        """Return H^-1/2 xi: for standard normal xi, normal with covariance H^-1."""
+        """Return H^-1/2 xi."""
         L, lower = self.factor
         x = solve_triangular(L, _to_numpy(xi), lower=lower, trans=1)
         return self._like(self.scale[:, None] * x)

@@ -137,7 +137,7 @@ class Relinearised:
         assert isinstance(start.correctable, HeadOnRows)
         goal, objective = start.goal, start.correctable.objective
         curvature, here, energy = start.correctable.curvature, goal.start, 0.0
-        gram: Array | None = None
+        weighing: HeadObjective | None = None
         slope = 0 * reference
         for i in range(self.steps):
             t = (i + 1) / self.steps
@@ -153,9 +153,9 @@ class Relinearised:
                     except SingularCurvatureError:
                         return
                     slope = objective.total_gradient() - reference
-                if gram is None or anew:
-                    gram = objective.gram() if self.norm == "weights" else None
-                geometry = _Geometry.at(constraints, slope, curvature, gram, centred=centred)
+                if self.norm == "weights" and (weighing is None or anew):
+                    weighing = objective
+                geometry = _Geometry.at(constraints, slope, curvature, weighing, centred=centred)
                 taken = self._best(objective, goal, here, constraints, geometry, energy)
                 if taken is not None:
                     break
@@ -269,18 +269,19 @@ class _Geometry:
         constraints: _Constraints,
         slope: Array,
         curvature: Curvature,
-        gram: Array | None,
+        weighing: HeadObjective | None,
         *,
         centred: bool,
     ) -> "_Geometry":
         """Return the geometry; `centred` where the curvature is the head's own.
 
+        `weighing` is whose G measures a step by its weights; None where the curvature does.
         Elsewhere base is 0: a correction of the way so far with an older curvature overshoots.
         """
         xp, V = array_namespace(slope), constraints.gradients
         nothing = xp.zeros_like(slope)
-        if gram is not None:
-            HD = gram @ curvature.solve(V).x
+        if weighing is not None:
+            HD = weighing.gradient(weighing.row_products(curvature.solve(V).x))
             return cls(nothing, nothing, nothing, curvature.solve(HD).x, HD, V, in_weights=True)
         if not centred:
             return cls(slope, nothing, nothing, curvature.solve(V).x, V, V, in_weights=False)

@@ -1,5 +1,6 @@
 """What a correction was made from and with: settings, data, conditions, versions."""
 
+import math
 import platform
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
@@ -49,11 +50,13 @@ def data(correction: "Correction") -> dict[str, Any]:
 def conditions(found: Conditions) -> dict[str, Any]:
     """Return Theorem 1's conditions: what they mean, what was measured, whether they hold."""
     rank = "not measured" if found.rank is None else f"rank {found.rank:,}"
+    known = math.isfinite(found.condition)
+    condition = f"condition number {found.condition:.2g}" if known else "condition not measured"
     damping = "no damping" if found.damping == 0 else f"damping {found.damping:.0e}"
     measured = {
         "independent_gradients": (f"cosine {found.cosine:.4f}", found.independent),
         "positive_definite_curvature": (
-            f"condition number {found.condition:.2g}, {damping}",
+            f"{condition}, {damping}",
             found.positive_definite,
         ),
         "full_rank_gradients": (f"{rank} of {found.n_parameters:,}", found.full_rank),
@@ -71,9 +74,11 @@ def conditions(found: Conditions) -> dict[str, Any]:
     return {"hold": found.hold, "each": each}
 
 
-def solver(correction: "Correction") -> dict[str, float]:
-    """Return how exact the numbers behind the influences are."""
+def solver(correction: "Correction") -> dict[str, Any]:
+    """Return how the influences were solved for, and how exact they are."""
     return {
+        "name": correction.influence.solver,
+        "iterations": correction.influence.iterations,
         "residual": correction.influence.residual,
         "damping": correction.conditions.damping,
         "condition_number": correction.conditions.condition,

@@ -15,12 +15,12 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 def influences(influence: Influence) -> dict[str, Any]:
     """Return how influences are spread over the training rows, and who harms what."""
     a, u = host(influence.target), host(influence.utility)
-    leverage = host(influence.leverage)
+    h = None if influence.leverage is None else host(influence.leverage)
     harm = np.sort(np.maximum(-a, 0.0))[::-1]
     return {
         "target": _spread(a),
         "utility": _spread(u),
-        "leverage": _spread(leverage),
+        "leverage": None if h is None else _spread(h),
         "quadrants": {
             "harms_target_helps_utility": int(((a < 0) & (u > 0)).sum()),
             "harms_target_harms_utility": int(((a < 0) & (u < 0)).sum()),
@@ -31,7 +31,7 @@ def influences(influence: Influence) -> dict[str, Any]:
         "harmful_rows": int((a < 0).sum()),
         "harmful_rows_that_help_utility": int(((a < 0) & (u > 0)).sum()),
         "rows_with_half_of_the_harm": _rows_with_half(harm),
-        "rows_of_high_leverage": int((leverage > HIGH_LEVERAGE).sum()),
+        "rows_of_high_leverage": None if h is None else int((h > HIGH_LEVERAGE).sum()),
     }
 
 

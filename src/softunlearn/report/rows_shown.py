@@ -39,7 +39,8 @@ CONSTANT = 1e-9
 
 def rows_shown(correction: Correction) -> dict[str, Any]:
     """Return the rows at both ends and of high leverage, and how their features were chosen."""
-    a, h = host(correction.influence.target), host(correction.influence.leverage)
+    a, h = host(correction.influence.target), correction.influence.leverage
+    h = np.zeros_like(a) if h is None else host(h)
     order = np.argsort(a, kind="stable")
     harmful = [int(i) for i in order[:N_ROWS] if a[i] < 0]
     helpful = [int(i) for i in order[::-1][:N_ROWS] if a[i] > 0]
@@ -94,13 +95,14 @@ def _row(
     correction: Correction, at_hand: _AtHand, i: int, values: list[dict[str, Any]]
 ) -> dict[str, Any]:
     train, place = at_hand.rows, at_hand.place[i]
+    h = correction.influence.leverage
     return {
         "row": i,
         "label": cell(rows_array(train.y)[place]),
         "group": None if train.g is None else cell(group_of_row(train.g, place)),
         "target_influence": float(correction.influence.target[i]),
         "utility_influence": float(correction.influence.utility[i]),
-        "leverage": float(correction.influence.leverage[i]),
+        "leverage": None if h is None else float(h[i]),
         "weight_change": float(correction.weights[i]),
         "weight": 1.0 + float(correction.weights[i]),
         "values": values,

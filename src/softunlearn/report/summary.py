@@ -74,7 +74,8 @@ def summarise(correction: "Correction") -> Summary:
             `target`, `utility` (of the summed validation log loss) and `leverage`, each `min`,
             `max`, `quantiles`; negative: the row harms. `quadrants`, rows by what they do to both;
             `harmful_rows`, and of these `harmful_rows_that_help_utility`;
-            `rows_with_half_of_the_harm`; `rows_of_high_leverage`. Of several targets the target
+            `rows_with_half_of_the_harm`; `rows_of_high_leverage` (it and `leverage` None where the
+            head is too wide for it). Of several targets the target
             influence is the sum, each in parts of its value.
         weights
             Of the weight changes eps (a row then counts 1 + eps times): `min`, `max`, `quantiles`,
@@ -89,7 +90,8 @@ def summarise(correction: "Correction") -> Summary:
             Theorem 1's: `hold` and a list `each` of `name`, `title`, `meaning`, `measured` and
             `holds` (None: not measured).
         solver
-            `residual`, `damping`, `condition_number` and `stationarity` (relative gradient norm of
+            `name`, `iterations` (products with the Hessian; 0 of a dense factor), `residual`,
+            `damping`, `condition_number` and `stationarity` (relative gradient norm of
             training; 0: trained to the optimum).
         timings
             Seconds by step.

@@ -20,8 +20,8 @@ class InfluenceUpdate:
 
     The first-order change of the trained parameters under the new weights: one pass and one solve.
     Exact as eps -> 0; it fails where weights are large on rows of high leverage. A row that is
-    removed whole (eps = -1) counts 1 / (1 - h), h its leverage, where there is one logit: without
-    the row the curvature is the smaller (beyond the paper). Deterministic.
+    removed whole (eps = -1) counts 1 / (1 - h), h its leverage, where there is one logit and H
+    is dense: without the row the curvature is the smaller (beyond the paper). Deterministic.
 
     References
     ----------
@@ -59,6 +59,7 @@ def _pulled(
     """Return G^T eps, where rows that are removed whole count with their leverage."""
     xp, removed = array_namespace(eps), eps == -1
     if objective.head.W.shape[0] == 1 and bool(xp.any(removed)):
-        kept = 1 - leverage(objective, curvature)
+        h = leverage(objective, curvature)
+        kept = xp.ones_like(eps) if h is None else 1 - h
         eps = xp.where(removed & (kept > 0), eps / kept, eps)
     return objective.gradient(eps[:, None])

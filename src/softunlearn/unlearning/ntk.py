@@ -13,7 +13,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
-from softunlearn.curvature import Cholesky
+from softunlearn.curvature import Automatic
 from softunlearn.curvature.solver import Curvature
 from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
@@ -78,7 +78,7 @@ class NTK:
         for epochs in range(1, self.epochs + 1):  # noqa: B007 - it is returned
             here = HeadObjective(head, objective.reweighted(w).rows, objective.loss)
             gradient = here.total_gradient()
-            step = Cholesky().factor(here).solve(gradient[:, None]).x[:, 0]
+            step = Automatic().factor(here).solve(gradient[:, None]).x[:, 0]
             decrement = float(array_namespace(step).sum(gradient * step))
             if decrement <= self.tolerance * loss:
                 break

@@ -10,12 +10,13 @@ import numpy as np
 from array_api_compat import array_namespace, to_device
 from jaxtyping import Float
 
-from softunlearn.curvature.solver import Curvature
+from softunlearn.curvature.solver import Curvature, DenseCurvature
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
 
 MAX_RANK_PARAMETERS = 3000
-"""Above it the rank of G is not measured: an eigenvalue problem of that size takes a minute."""
+"""Above it the rank of G is not measured: an eigenvalue problem of that size takes a minute. Nor
+is it where a dense H was too much."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,12 @@ def conditions(
     xp, head = array_namespace(target), objective.head
     norms = float(xp.sqrt(xp.sum(target**2) * xp.sum(utility**2)))
     k = head.W.shape[0]
+    measured = isinstance(curvature, DenseCurvature) and head.n_parameters <= MAX_RANK_PARAMETERS
     return Conditions(
         cosine=float(xp.sum(target * utility)) / norms if norms > 0 else 1.0,
         condition=curvature.condition,
         damping=curvature.damping,
-        rank=_rank(objective) if head.n_parameters <= MAX_RANK_PARAMETERS else None,
+        rank=_rank(objective) if measured else None,
         n_parameters=head.n_parameters - (head.width if k > 1 else 0),
     )
 
