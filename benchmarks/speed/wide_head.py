@@ -104,27 +104,19 @@ def ours(objective: HeadObjective, gradients: np.ndarray, watch: "Watch", tolera
 def simple(
     objective: HeadObjective, gradients: np.ndarray, watch: "Watch", dtype: type, peers: bool
 ) -> int:
-    """Run textbook conjugate gradients, one right-hand side after the other; return products.
-
-    The peers' preconditioner is (Gram / n) x diag(sum p (1 - p)) + l2, solved by eigenvectors.
-    """
+    """Run textbook conjugate gradients, one right-hand side after the other; return products."""
     with watch:
         X, l2 = objective.rows.X.astype(dtype), objective.head.l2
         A = np.concatenate([X, np.ones((len(X), 1), dtype)], axis=1)
         P = objective.probabilities(dtype)
         penalty = np.append(np.full(X.shape[1], l2), 0).astype(dtype)
-        if peers:
-            values, V = np.linalg.eigh(A.T @ A / len(A))
-            scale = (P * (1 - P)).sum(axis=0)[:, None] * values + dtype(l2)
+        precondition = gram_of_all(A, P, l2) if peers else lambda r: r
 
     def product(v: np.ndarray) -> np.ndarray:
         U = A @ v.T
         U *= P
         U -= P * U.sum(axis=1, keepdims=True)
         return U.T @ A + v * penalty
-
-    def precondition(r: np.ndarray) -> np.ndarray:
-        return ((r @ V) / scale) @ V.T if peers else r
 
     k, total = P.shape[1], 0
     x = np.zeros_like(gradients)
@@ -147,6 +139,13 @@ def simple(
             if watch.look(x, j) < WANTED:
                 break
     return total
+
+
+def gram_of_all(A: np.ndarray, P: np.ndarray, l2: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the peers' preconditioner: (Gram / n) x diag(sum p (1 - p)) + l2, inverted."""
+    values, V = np.linalg.eigh(A.T @ A / len(A))
+    scale = (P * (1 - P)).sum(axis=0)[:, None] * values + A.dtype.type(l2)
+    return lambda r: ((r @ V) / scale) @ V.T
 
 
 class Watch:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from softunlearn.curvature.cholesky import Cholesky
-from softunlearn.curvature.conjugate_gradients import MAX_BASIS, ConjugateGradients
+from softunlearn.curvature.conjugate_gradients import ConjugateGradients
 from softunlearn.curvature.solver import Curvature, CurvatureSolver
 from softunlearn.objective import HeadObjective
 
@@ -42,6 +42,5 @@ class Automatic:
         """Return the solver for an objective."""
         (k, d), n, p = objective.head.W.shape, len(objective.rows), objective.head.n_parameters
         operations = n * d * d * k * (k + 1) + p**3 / 3
-        quick = operations <= MAX_OPERATIONS or (k == 1 and d <= MAX_BASIS)
-        small = p <= MAX_PARAMETERS
+        quick, small = k == 1 or operations <= MAX_OPERATIONS, p <= MAX_PARAMETERS
         return Cholesky() if quick and small else ConjugateGradients()

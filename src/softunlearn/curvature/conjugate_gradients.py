@@ -58,7 +58,7 @@ class ConjugateGradients:
     ----------
     tolerance : float, default=3e-4
         Error at which a solution is accepted, in the norm of H, relative to the solution's.
-    max_iterations : int, default=500
+    max_iterations : int, default=1000
         Products with H for each right-hand side; after them more damping is tried.
     memory : int, default=2**29
         Bytes that may be kept between products; what does not fit is computed anew each time.
@@ -90,7 +90,7 @@ class ConjugateGradients:
     """
 
     tolerance: float = 3e-4
-    max_iterations: int = 500
+    max_iterations: int = 1000
     memory: int = MEMORY
     damping: float = 0.0
 
