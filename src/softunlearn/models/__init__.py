@@ -31,6 +31,5 @@ def __getattr__(name: str) -> Any:
         if error.name not in ("torch", "transformers"):
             raise
         raise ImportError(
-            f"{name} needs {error.name}, which is not installed: "
-            f"pip install softunlearn[{extra}]."
+            f"{name} needs {error.name}, which is not installed: pip install softunlearn[{extra}]."
         ) from error

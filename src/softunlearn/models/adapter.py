@@ -136,7 +136,7 @@ def _adapter(model: Any) -> ModelAdapter:
 def _torch_adapter(module: Any) -> ModelAdapter:
     from softunlearn.models.torch_module import TorchModule
 
-    if "transformers" in sys.modules:
+    if sys.modules.get("transformers") is not None:
         from softunlearn.models.hugging_face import HuggingFace, PreTrainedModel
 
         if isinstance(module, PreTrainedModel):
