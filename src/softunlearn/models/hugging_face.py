@@ -149,7 +149,8 @@ class HuggingFace(TorchModule):
 
     def _dependencies(self, X: Any) -> Iterator[bytes | memoryview]:
         """Yield the configuration too, which holds what no layer shows, such as padding."""
-        yield self.module.config.to_json_string().encode()
+        config: Any = self.module.config
+        yield config.to_json_string().encode()
         yield from super()._dependencies(X)
 
     def _inputs(self, rows: Any) -> Any:
