@@ -23,6 +23,16 @@ bench-step1: .venv/run.stamp    ## step 1 against one Gram product of the same m
 paper: .venv/test.stamp         ## the paper's experiments, on real data (SOFTUNLEARN_DATA)
 	$(BIN)/python -W ignore -m benchmarks.paper
 
+.PHONY: bench-closed-form bench-bounded bench-streaming
+bench-closed-form: .venv/run.stamp  ## the closed form at 10^8 rows against two passes over memory
+	$(BIN)/python benchmarks/speed/closed_form.py
+
+bench-bounded: .venv/speed.stamp    ## bounded weights at 10^6 rows against PIQP and Clarabel
+	$(BIN)/python benchmarks/speed/bounded.py
+
+bench-streaming: .venv/run.stamp    ## rows from Parquet against reading them and two Gram products
+	$(BIN)/python benchmarks/speed/streaming.py
+
 clean:
 	rm -rf .venv softunlearn-demo
 
@@ -41,6 +51,10 @@ clean:
 
 .venv/check.stamp: .venv/test.stamp
 	$(PIP) install --constraint constraints.txt --group check
+	touch $@
+
+.venv/speed.stamp: .venv/run.stamp benchmarks/speed/requirements.txt
+	$(PIP) install --constraint constraints.txt --requirement benchmarks/speed/requirements.txt
 	touch $@
 
 .PHONY: bench-frontier

@@ -10,6 +10,7 @@ CORE = [
     "softunlearn.losses",
     "softunlearn.head",
     "softunlearn.objective",
+    "softunlearn.row_vectors",
     "softunlearn.metrics",
     "softunlearn.attacks",
     "softunlearn.curvature",

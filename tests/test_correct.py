@@ -104,6 +104,15 @@ def test_another_point_of_the_frontier_can_be_taken(correction):
         correction.at(last + 1)
 
 
+def test_figures_of_a_split_are_measured_when_they_are_asked_for(census, census_model):
+    rows = {"train": census.train, "validation": census.validation, "test": census.test}
+    c = su.correct(census_model, **rows)
+    assert all(map(bool, (c.message, c.after.test, c.change.validation)))
+    assert "train" not in vars(c.before)
+    assert "train" not in vars(c.session.seen)
+    assert [name for name, _ in c.before.items()] == ["train", "validation", "test"]
+
+
 def test_the_same_call_gives_the_same_result(correction, census, census_model):
     again = su.correct(
         census_model, train=census.train, validation=census.validation, test=census.test

@@ -62,6 +62,26 @@ def test_products_with_G_equal_those_with_explicit_row_gradients(objective, rng)
     np.testing.assert_allclose(norms, (G**2).sum(axis=1), atol=1e-6)
 
 
+@pytest.mark.parametrize("gram", [False, True])
+@pytest.mark.parametrize("hessian", [False, True])
+def test_totals_of_one_pass_are_those_of_their_own(hessian, gram, objective):
+    known = objective.summed(hessian=hessian, gram=gram)
+    for name in ("total_gradient", "hessian", "gram"):
+        np.testing.assert_allclose(getattr(known, name)(), getattr(objective, name)(), rtol=1e-12)
+    assert known.at(objective.head).totals is None
+    assert known.reweighted(np.ones(len(objective.rows))).totals is None
+    assert objective.read_once(hessian=True, gram=True) is objective  # in memory
+
+
+def test_products_with_the_gram_matrix_need_not_form_it(objective, rng):
+    v = rng.normal(size=(objective.head.n_parameters, 2))
+    G = explicit_gradients(objective)
+    for known in (objective, objective.summed(hessian=False, gram=True)):
+        pulled, inner = known.gram_products(v)
+        np.testing.assert_allclose(pulled, G.T @ G @ v, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(inner, v.T @ pulled, rtol=1e-9)
+
+
 def test_leverage_is_the_diagonal_of_the_hat_matrix(objective):
     H = objective.hessian()
     unpenalised = LinearHead(objective.head.W, objective.head.b, classes=objective.head.classes)

@@ -23,6 +23,26 @@ def test_sum_equals_the_whole_for_arrays_and_tuples(rng):
     assert count == 3000
 
 
+def test_maps_of_tuples_are_tuples_of_maps(rng):
+    rows = Rows(rng.normal(size=(3000, 80)), np.arange(3000))
+    first, y = rows.map(lambda chunk: (chunk.X[:, 0], chunk.y))
+    np.testing.assert_array_equal(first, rows.X[:, 0])
+    np.testing.assert_array_equal(y, rows.y)
+    parts = list(rows.stream(lambda chunk: chunk.y.sum()))
+    assert sum(total for _, total in parts) == rows.y.sum()
+    assert parts[-1][0].stop == 3000
+
+
+def test_rows_can_be_taken_and_reweighted(rng):
+    rows = Rows(rng.normal(size=(10, 2)), np.arange(10), weight=np.arange(10.0))
+    some = rows.take(np.array([2, 7]))
+    np.testing.assert_array_equal(some.X, rows.X[[2, 7]])
+    np.testing.assert_array_equal(some.y, [2, 7])
+    np.testing.assert_array_equal(rows.reweighted(rows.y).weight, np.arange(10.0) ** 2)
+    np.testing.assert_array_equal(Rows(rows.X, rows.y).reweighted(rows.y).weight, rows.y)
+    assert rows.read() is rows
+
+
 def test_tuples_become_rows_and_anything_else_is_refused():
     assert as_rows((np.eye(2), [0, 1]), "train").g is None
     rows = Rows(np.eye(2), [0, 1])

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from softunlearn.adversary import Adversary
 from softunlearn.attacks import FGSM, PGD, Adaptive, Attack, Boundary
 from softunlearn.evaluation import Craft
@@ -212,14 +214,15 @@ def aim(
 
 def encoded_target(target: Target, encoder: Encoder, name: str) -> Target:
     """Return a user's target on the head's inputs."""
-    rows = as_rows(target.rows, name)
+    rows = as_rows(target.rows, name).read()
     own = encoder.with_groups_of(rows).by(getattr(target.metric, "by", None))
     return replace(target, rows=own.encode(rows, name, groups=bool(target.metric.needs_groups)))
 
 
 def adapted(model: Any, train: Rows) -> tuple[ModelAdapter, LinearHead]:
     """Return a model's adapter and its head, as trained on so many rows."""
-    adapter = adapt(model, train.X)
+    # of rows that are read in chunks a few show which layer is the head
+    adapter = adapt(model, train.X if train.in_memory else train.take(np.arange(1)).X)
     return adapter, adapter.head(len(train))
 
 

@@ -28,13 +28,14 @@ from softunlearn.correction import Correction, Session, with_choice
 from softunlearn.curvature import Cholesky, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
-from softunlearn.influence import Scores, influence, removal_influence
+from softunlearn.influence import Scores, removal_influence
 from softunlearn.metrics import Target
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
 from softunlearn.objective import HeadObjective
 from softunlearn.paths import PATHS, Correctable, HeadOnRows, Path, Relinearised, Start
 from softunlearn.paths.frontier import Frontier, Progress
+from softunlearn.row_vectors import Directed
 from softunlearn.rows import as_rows
 from softunlearn.select import RULES, Choice, Rule
 from softunlearn.task import Task, read_task
@@ -76,7 +77,8 @@ def correct(
         bare or at the end of a Pipeline, or a torch module; `models.TorchModule(module, ...)`
         where one needs options. It is not changed.
     train : Rows or tuple (X, y)
-        The rows that the model was trained on. They need no group.
+        The rows that the model was trained on. They need no group. `Rows.from_parquet` for rows
+        that do not fit in memory: one pass over them is made, and n-length results when asked for.
     validation : Rows or tuple (X, y, g)
         Rows that decide: the metric and utility are measured here. Groups `g` are needed for a
         fairness metric, and here only.
@@ -98,7 +100,8 @@ def correct(
     path : "relinearised", "straight" or Path, optional
         How the full correction is approached: with new influences at every point, or along one
         direction, as in the paper. Default: the former for the influence update with soft
-        weights, which alone can take it.
+        weights, which alone can take it; with one curvature for the whole way where every new one
+        would be another pass over rows that are not in memory.
     only_above : float, default=0.0
         Correct only where the validation metric is larger than this (Algorithm 1's threshold).
     insist : bool, default=False
@@ -150,7 +153,15 @@ def correct(
     algorithm_ = named(algorithm, ALGORITHMS, Unlearner, "algorithm")
     scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
     rule = named(select, RULES, Rule, "select")
-    path_ = _path(path, algorithm_, scheme_)
+    parts = {"train": train, "validation": validation, "test": test}
+    given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
+    in_memory = given["train"].in_memory
+    path_ = _path(path, algorithm_, scheme_, in_memory=in_memory)
+    if isinstance(algorithm_, ByTraining) and not in_memory:
+        raise ValueError(
+            f"{type(algorithm_).__name__} takes training rows in random order, and these are read "
+            "in chunks. Give algorithm='influence', 'fisher' or 'ntk', or rows in memory."
+        )
     if holds and isinstance(scheme_, TopK):
         raise ValueError(
             "`hold` needs weights that can hold something: hard ones look at the target alone. "
@@ -161,8 +172,7 @@ def correct(
 
     with clock("reading rows"):
         report("reading rows", 0.0)
-        parts = {"train": train, "validation": validation, "test": test}
-        given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
+        given = {name: rows if name == "train" else rows.read() for name, rows in given.items()}
         task = read_task(model, given, wants, holds)
         rows, goal, paths = task.rows, task.goal, task.paths
 
@@ -173,16 +183,18 @@ def correct(
             goal = goal.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Cholesky()
-        scores = _scores(goal, HeadObjective(goal.original, rows["train"]), solver)
+        objective = HeadObjective(goal.original, rows["train"].reporting(report))
+        objective = objective.read_once(hessian=True, gram=not _in_curvature(path_))
+        scores = _scores(goal, objective, solver)
 
     with clock("step 2: weights"):
-        problem = _problem(goal, scores, scheme_)
+        problem = _problem(goal, scores, scheme_, algorithm_, path_)
         weights = scheme_.solve(problem)
 
     with clock("step 3: correction"):
         correctable = _correctable(algorithm_, task, scores, goal, random_state)
         start = Start(correctable, goal, problem, scheme_, algorithm_, solver)
-        if any(to_do) and bool((weights.eps != 0).any()):
+        if any(to_do) and weights.change_something:
             frontier = path_.walk(start, report)
             choice = _undiverged(rule.choose(frontier), frontier)
         else:
@@ -213,10 +225,14 @@ def _check_numbers(only_above: Any, random_state: Any) -> None:
         raise ValueError(f"`random_state` must be an integer of at least 0, got {random_state!r}.")
 
 
-def _path(path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme) -> Path:
+def _path(
+    path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme, *, in_memory: bool
+) -> Path:
     """Return the path that is asked for, or that suits algorithm and scheme."""
     soft = isinstance(scheme, ClosedForm) and scheme.lam == 0
     fits = isinstance(algorithm, InfluenceUpdate) and soft
+    if path is None and fits and not in_memory:
+        return Relinearised(refresh=None)
     if path is None:
         return PATHS["relinearised" if fits else "straight"]
     found = named(path, PATHS, Path, "path")
@@ -226,6 +242,11 @@ def _path(path: str | Path | None, algorithm: Unlearner, scheme: WeightScheme) -
             "out, or give path='straight'."
         )
     return found
+
+
+def _in_curvature(path: Path) -> bool:
+    """Return whether the path measures its steps in the training curvature, or in the weights."""
+    return isinstance(path, Relinearised) and path.norm == "curvature"
 
 
 def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool, ...]:
@@ -238,22 +259,38 @@ def _worth_correcting(goal: Goal, only_above: float, insist: bool) -> tuple[bool
 
 def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Scores:
     """Return the rows' influence on targets, utility and what is held, in this order."""
-    head, curvature = goal.original, solver.factor(objective)
+    head = goal.original
     aims = (*goal.targets, goal.utility, *goal.held)
     columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
     gradients = array_namespace(head.W).stack(columns, axis=1)
-    return Scores(objective, curvature, gradients, *influence(objective, curvature, gradients))
+    return Scores.of(objective, solver.factor(objective), gradients)
 
 
-def _problem(goal: Goal, scores: Scores, scheme: WeightScheme) -> Problem:
-    """Return step 2's problem; rows that are removed whole count with their leverage."""
-    m, influences, values = len(goal.targets), scores.values, goal.start.metrics
+def _problem(
+    goal: Goal, scores: Scores, scheme: WeightScheme, algorithm: Unlearner, path: Path
+) -> Problem:
+    """Return step 2's problem.
+
+    Where weights and correction need no influence row by row, all are known by their directions,
+    and their length is measured as the path measures it. Rows that are removed whole count with
+    their leverage.
+    """
+    m, values = len(goal.targets), goal.start.metrics
+    budget = max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0)
+    if isinstance(scheme, ClosedForm) and isinstance(algorithm, InfluenceUpdate):
+        vectors = (
+            Directed.in_curvature(scores.objective, scores.directions, scores.gradients)
+            if _in_curvature(path)
+            else Directed(scores.objective, scores.directions)
+        )
+        return Problem(vectors.some(slice(m)), vectors.some(slice(m, None)), budget)
+    influences = scores.values
     if isinstance(scheme, TopK) and goal.original.W.shape[0] == 1:
         influences = removal_influence(influences, scores.leverage)
     return Problem(
         influences[:, 0] if m == 1 else influences[:, :m],
         influences[:, m] if not goal.held else influences[:, m:],
-        budget=max(0.0, values[0]) if m == 1 else np.maximum(values, 0.0),
+        budget,
     )
 
 

@@ -7,7 +7,7 @@ that point's weights, model and figures. These are computed when they are asked 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -26,6 +26,7 @@ from softunlearn.models.groups import Groups
 from softunlearn.network import UnlearnedNetwork
 from softunlearn.paths import Frontier, Point, Start
 from softunlearn.paths import Path as Way
+from softunlearn.row_vectors import entries, parts
 from softunlearn.rows import Rows
 from softunlearn.select import Choice
 from softunlearn.weights import Conditions, conditions
@@ -34,9 +35,18 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BySplit(Generic[T]):
     """The same thing of training, validation and, where given, test rows.
+
+    Each is computed when it is first asked for, and kept.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The splits that there are.
+    compute : callable
+        Returns the thing of the split that it is given the name of.
 
     Examples
     --------
@@ -49,24 +59,35 @@ class BySplit(Generic[T]):
     [('train', 600), ('validation', 200)]
     """
 
-    train: T
-    validation: T
-    test: T | None
+    names: tuple[str, ...]
+    compute: Callable[[str], T] = field(repr=False)
+
+    @cached_property
+    def train(self) -> T:
+        """Return it of the training rows."""
+        return self.compute("train")
+
+    @cached_property
+    def validation(self) -> T:
+        """Return it of the validation rows."""
+        return self.compute("validation")
+
+    @cached_property
+    def test(self) -> T | None:
+        """Return it of the test rows; None where there are none."""
+        return self.compute("test") if "test" in self.names else None
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Yield name and value of the splits that there are."""
-        for name in ("train", "validation", "test"):
-            if (value := getattr(self, name)) is not None:
-                yield name, value
+        return ((name, getattr(self, name)) for name in self.names)
 
-    def map(self, function: Callable[[T], U]) -> "BySplit[U]":
-        """Return `function` of each."""
-        return of_splits({name: function(value) for name, value in self.items()})
+    def map(self, function: Callable[[str, T], U]) -> "BySplit[U]":
+        """Return `function` of each name and value."""
+        return BySplit(self.names, lambda name: function(name, getattr(self, name)))
 
-
-def of_splits(values: dict[str, T]) -> BySplit[T]:
-    """Return values by the name of the split."""
-    return BySplit(values["train"], values["validation"], values.get("test"))
+    def __eq__(self, other: object) -> bool:
+        """Return whether all splits are the same and have equal values."""
+        return isinstance(other, BySplit) and dict(self.items()) == dict(other.items())
 
 
 SplitFigures = BySplit[Figures]
@@ -95,15 +116,40 @@ class Session:
     @cached_property
     def seen(self) -> BySplit[Observed]:
         """Return what the original head does with all rows."""
-        with self.timed("evaluation"):
-            return observe_splits(self, self.start.goal.original, self.rows)
+        return BySplit(tuple(self.rows), lambda name: self.observe(name, self.original))
+
+    @property
+    def original(self) -> LinearHead:
+        """Return the head before the correction."""
+        return self.start.goal.original
 
     @cached_property
     def before(self) -> SplitFigures:
         """Return the figures of the original model."""
-        seen = self.seen
+        return self.seen.map(lambda name, seen: self.figures(seen))
+
+    def figures(self, seen: Observed) -> Figures:
+        """Return the figures of what was observed."""
         with self.timed("evaluation"):
-            return seen.map(self.evaluator.figures)
+            return self.evaluator.figures(seen)
+
+    def observe(
+        self, name: str, head: LinearHead, rows: Rows | None = None, origin: Rows | None = None
+    ) -> Observed:
+        """Return what a head does with the rows of a split; training rows are not attacked.
+
+        `rows` and `origin` where the features themselves were corrected; see `Evaluator.observe`.
+        """
+        own, given, coding = rows or self.rows[name], self.given[name], self.coding
+        with self.timed("evaluation"):
+            return self.evaluator.observe(
+                head,
+                own,
+                given.X if name != "train" else None,
+                origin,
+                attacked=name != "train",
+                columns={} if own.g is None or coding is None else coding.each(given.g),
+            )
 
     @cached_property
     def influence(self) -> Influence:
@@ -208,7 +254,7 @@ class Correction:
     @cached_property
     def weights(self) -> np.ndarray:
         """Return eps (n,): the training rows' weight changes that stand for the chosen point."""
-        return _host(self.point.weigh())
+        return _host(entries(self.point.weigh()))
 
     @property
     def influence(self) -> Influence:
@@ -225,9 +271,7 @@ class Correction:
         """Return the figures of the corrected model, with intervals."""
         if self.chosen == 0:
             return self.before
-        seen = self._seen
-        with self.session.timed("evaluation"):
-            return seen.map(self.session.evaluator.figures)
+        return self._seen.map(lambda name, seen: self.session.figures(seen))
 
     @cached_property
     def change(self) -> BySplit[dict[str, Change]]:
@@ -235,12 +279,16 @@ class Correction:
 
         By the path to the figure, as in `Figures.intervals`: `c.change.test["accuracy"]`.
         """
-        was = self.session.seen
+        was, now, session = self.session.seen, self._seen, self.session
         if self.chosen == 0:
-            return was.map(lambda _: {})
-        now, changes = dict(self._seen.items()), self.session.evaluator.changes
-        with self.session.timed("evaluation"):
-            return of_splits({name: changes(seen, now[name]) for name, seen in was.items()})
+            return BySplit(was.names, lambda name: {})
+
+        def changes(name: str, before: Observed) -> dict[str, Change]:
+            after = getattr(now, name)
+            with session.timed("evaluation"):
+                return session.evaluator.changes(before, after)
+
+        return was.map(changes)
 
     @cached_property
     def message(self) -> str:
@@ -273,13 +321,16 @@ class Correction:
     @cached_property
     def _seen(self) -> BySplit[Observed]:
         """Return what the corrected model does with all rows."""
-        session, reached, rows, origin = self.session, self.point.reached, self.session.rows, None
-        with session.timed("evaluation"):
+        session, reached = self.session, self.point.reached
+
+        def observe(name: str) -> Observed:
+            rows, origin = session.rows[name], None
             if isinstance(reached, UnlearnedNetwork):
-                phi = {n: reached.adapter.features(part.X) for n, part in session.given.items()}
-                rows = {name: part.with_features(phi[name]) for name, part in rows.items()}
-                origin = session.rows
-            return observe_splits(session, reached.head, rows, origin)
+                phi, origin = reached.adapter.features(session.given[name].X), rows
+                rows = rows.with_features(phi)
+            return session.observe(name, reached.head, rows, origin)
+
+        return BySplit(tuple(session.rows), observe)
 
     def at(self, index: int) -> "Correction":
         """Return the same correction with point `index` of the frontier chosen.
@@ -299,6 +350,26 @@ class Correction:
         status = Status.CORRECTED if index else Status.NOTHING_TO_CORRECT
         choice = Choice(index, status, message)
         return with_choice(self.session, self.frontier, choice)
+
+    def weights_to_parquet(self, path: str | Path) -> None:
+        """Write `weights` into a Parquet file, without ever holding all of them.
+
+        A table of "row", from 0, and "eps". Of soft weights each is written as it is computed, in
+        a pass over the training rows.
+
+        Parameters
+        ----------
+        path : str or Path
+            Replaced once all is written.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written.
+        """
+        from softunlearn.streams import write_vector  # loads pyarrow
+
+        write_vector(path, "eps", parts(self.point.weigh()))
 
     def to_html(self, path: str | Path) -> None:
         """Write the report, one self-contained page.
@@ -344,27 +415,6 @@ def with_choice(session: Session, frontier: Frontier, choice: Choice) -> Correct
         chosen=choice.index,
         session=session,
     )
-
-
-def observe_splits(
-    session: Session,
-    head: LinearHead,
-    rows: dict[str, Rows],
-    origin: dict[str, Rows] | None = None,
-) -> BySplit[Observed]:
-    """Return what a head does with all rows; training rows are not attacked."""
-    seen = {}
-    for name, part in rows.items():
-        given, coding = session.given[name], session.coding
-        seen[name] = session.evaluator.observe(
-            head,
-            part,
-            given.X,
-            None if origin is None else origin[name],
-            attacked=name != "train",
-            columns={} if part.g is None or coding is None else coding.each(given.g),
-        )
-    return of_splits(seen)
 
 
 def _host(x: Any) -> np.ndarray:

@@ -279,7 +279,8 @@ class Evaluator:
                 anew = rows.with_features(self.craft(attack, head, rows, X))
                 logits[f"{name}.adaptive"] = _logits(head, anew)
         g = None if rows.g is None else _host(rows.g)
-        return Observed(_logits(head, rows), _host(rows.y), g, logits, columns or {})
+        z, y = HeadObjective(head, rows).logits_and_labels()
+        return Observed(_host(z), _host(y), g, logits, columns or {})
 
     def evaluate(self, head: LinearHead, rows: Rows, X: Any = None) -> Figures:
         """Return a head's figures on rows; see `observe`."""

@@ -64,8 +64,8 @@ class Scores:
         Of the model as it is.
     gradients : array of shape (p, m)
         The metrics' gradients in theta.
-    values : array of shape (n, m)
-        Influences.
+    directions : array of shape (p, m)
+        H^-1 gradients: what the influences are known by.
     residual : float
         Largest relative residual of the solves.
     """
@@ -73,8 +73,21 @@ class Scores:
     objective: HeadObjective
     curvature: Curvature
     gradients: Float[Array, "p m"]
-    values: Float[Array, "n m"]
+    directions: Float[Array, "p m"]
     residual: float
+
+    @classmethod
+    def of(
+        cls, objective: HeadObjective, curvature: Curvature, gradients: Float[Array, "p m"]
+    ) -> "Scores":
+        """Return what a solve with the curvature finds."""
+        solution = curvature.solve(gradients)
+        return cls(objective, curvature, gradients, solution.x, solution.residual)
+
+    @cached_property
+    def values(self) -> Float[Array, "n m"]:
+        """Return the influences, from one pass when they are asked for."""
+        return self.objective.row_products(self.directions)
 
     @cached_property
     def leverage(self) -> Float[Array, "n"]:
@@ -86,8 +99,8 @@ def influence(
     objective: HeadObjective, curvature: Curvature, gradients: Float[Array, "p m"]
 ) -> tuple[Float[Array, "n m"], float]:
     """Return a = G H^-1 v of m metrics' gradients v, and the solves' relative residual."""
-    solution = curvature.solve(gradients)
-    return objective.row_products(solution.x), solution.residual
+    scores = Scores.of(objective, curvature, gradients)
+    return scores.values, scores.residual
 
 
 def leverage(objective: HeadObjective, curvature: Curvature) -> Float[Array, "n"]:
@@ -100,8 +113,12 @@ def stationarity(objective: HeadObjective) -> float:
 
     The denominator is what n gradients of random sign would add up to.
     """
-    xp = array_namespace(objective.head.W)
-    scale = xp.sqrt(xp.sum(objective.squared_gradient_norms()))
+    xp, totals = array_namespace(objective.head.W), objective.totals
+    if totals is not None and totals.gram is not None:
+        squares = xp.linalg.trace(totals.gram)
+    else:
+        squares = xp.sum(objective.squared_gradient_norms())
+    scale = xp.sqrt(squares)
     norm = xp.sqrt(xp.sum(objective.total_gradient() ** 2))
     return float(norm / scale) if float(scale) > 0 else 0.0
 

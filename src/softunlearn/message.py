@@ -37,7 +37,8 @@ def message(correction: "Correction") -> str:
         )
     if (damping := correction.session.scores.curvature.damping) > 0:
         notes.append(f"The Hessian was singular, and {damping:.0e} of its diagonal was added.")
-    if fragile := _fragile(correction):
+    # of rows that are not in memory it would cost a pass as long as the correction itself
+    if correction.session.rows["train"].in_memory and (fragile := _fragile(correction)):
         notes.append(fragile)
     return " ".join(notes)
 

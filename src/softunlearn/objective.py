@@ -6,14 +6,29 @@ gradients s_i grad l_i, without the penalty. G is never formed: a row's gradient
 [phi_i, 1], so every product with G or G^T is one with Phi (Eq. 1 and 2).
 """
 
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
 from softunlearn.head import LinearHead
 from softunlearn.losses import CrossEntropy, RowLoss
 from softunlearn.rows import Array, Chunk, Rows
+
+WIDEST = 4096
+"""Parameters up to which H and G^T G are summed together: three such matrices take 400 MB."""
+
+
+class Totals(NamedTuple):
+    """Sums over all rows at one head: grad F and, where they were asked for, H and G^T G."""
+
+    gradient: Float[Array, "p"]
+    hessian: Float[Array, "p p"] | None
+    gram: Float[Array, "p p"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +42,55 @@ class HeadObjective:
     rows : Rows
         Features `X` are the head's inputs, an array of shape (n, d); labels are class codes.
     loss : RowLoss, default=CrossEntropy()
+    totals : Totals, optional
+        What `summed` has found: no pass is then made for these.
     """
 
     head: LinearHead
     rows: Rows
     loss: RowLoss = field(default_factory=CrossEntropy)
+    totals: Totals | None = None
+
+    def read_once(self, *, hessian: bool = False, gram: bool = False) -> "HeadObjective":
+        """Return the objective for which rows that are not in memory have been read, once.
+
+        It knows grad F and what is asked for of H and G^T G. The same one where the rows are in
+        memory, or the head is too wide for such matrices: a total is then summed when it is asked
+        for.
+        """
+        known = self.totals is not None and (
+            (self.totals.hessian is not None or not hessian)
+            and (self.totals.gram is not None or not gram)
+        )
+        if known or self.rows.in_memory or self.head.n_parameters > WIDEST:
+            return self
+        return self.summed(hessian=hessian, gram=gram)
+
+    def summed(self, *, hessian: bool, gram: bool) -> "HeadObjective":
+        """Return the objective that knows grad F and, where asked, H and G^T G, from one pass."""
+
+        def part(chunk: Chunk) -> tuple[Array, ...]:
+            phi, dz = self._row_gradients(chunk)
+            H = self._gram_pieces(phi, self._row_curvature(chunk, phi)) if hessian else ()
+            G = self._gram_pieces(phi, _outer(dz)) if gram else ()
+            return (self._pull(phi, dz[:, :, None]), *H, *G)
+
+        gradient, *pieces = self.rows.sum(part)
+        n = len(pieces) // (hessian + gram) if pieces else 0
+        totals = Totals(
+            gradient[:, 0] + self.head.penalty * self.head.theta,
+            self._gram(pieces[:n]) + self._penalty_matrix() if hessian else None,
+            self._gram(pieces[-n:]) if gram else None,
+        )
+        return replace(self, totals=totals)
 
     def logits(self) -> Float[Array, "n k"]:
         """Return z of each row."""
         return self.rows.map(lambda chunk: self.head.logits(self._phi(chunk)))
+
+    def logits_and_labels(self) -> tuple[Float[Array, "n k"], Array]:
+        """Return z and y of each row, from one pass."""
+        return self.rows.map(lambda chunk: (self.head.logits(self._phi(chunk)), chunk.y))
 
     def loss_sum(self) -> float:
         """Return F(theta), penalty included."""
@@ -50,6 +105,8 @@ class HeadObjective:
 
     def total_gradient(self) -> Float[Array, "p"]:
         """Return grad F(theta), penalty included: zero where training has converged."""
+        if self.totals is not None:
+            return self.totals.gradient
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
@@ -68,12 +125,13 @@ class HeadObjective:
 
     def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
         """Return G v: every row's gradient times m parameter vectors."""
+        return self.rows.map(lambda chunk: self._row_products(chunk, v)[-1])
 
-        def part(chunk: Chunk) -> Array:
-            phi, dz = self._row_gradients(chunk)
-            return array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
-
-        return self.rows.map(part)
+    def row_products_by_chunk(
+        self, v: Float[Array, "p m"]
+    ) -> Iterator[tuple[slice, Float[Array, "rows m"]]]:
+        """Yield G v of some rows after the other, and which these are."""
+        return self.rows.stream(lambda chunk: self._row_products(chunk, v)[-1])
 
     def pullback(self, dz: Float[Array, "n k m"]) -> Float[Array, "p m"]:
         """Return the parameter gradients of m functions of the logits, from their dz."""
@@ -90,15 +148,14 @@ class HeadObjective:
 
     def hessian(self) -> Float[Array, "p p"]:
         """Return H = grad^2 F, penalty included. p x p: only where that fits."""
-        xp = array_namespace(self.head.W)
+        if self.totals is not None and self.totals.hessian is not None:
+            return self.totals.hessian
 
-        def part(chunk: Chunk) -> Array:
+        def part(chunk: Chunk) -> tuple[Array, ...]:
             phi = self._phi(chunk)
-            return self._weighted_gram(phi, self._row_curvature(chunk, phi))
+            return self._gram_pieces(phi, self._row_curvature(chunk, phi))
 
-        return self.rows.sum(part) + self.head.penalty[:, None] * xp.eye(
-            self.head.n_parameters, dtype=self.head.W.dtype, device=self.head.W.device
-        )
+        return self._gram(self.rows.sum(part)) + self._penalty_matrix()
 
     def hessian_diagonal(self) -> Float[Array, "p"]:
         """Return the diagonal of H, penalty included, without forming H."""
@@ -114,20 +171,32 @@ class HeadObjective:
 
     def at(self, head: LinearHead) -> "HeadObjective":
         """Return the same objective at another head."""
-        return replace(self, head=head)
+        return replace(self, head=head, totals=None)
 
     def reweighted(self, w: Float[Array, "n"]) -> "HeadObjective":
         """Return the objective with every row's training weight times w."""
-        rows = self.rows
-        weight = w if rows.weight is None else rows.weight * w
-        return replace(self, rows=replace(rows, weight=weight))
+        return replace(self, rows=self.rows.reweighted(w), totals=None)
 
     def gram(self) -> Float[Array, "p p"]:
         """Return G^T G."""
+        if self.totals is not None and self.totals.gram is not None:
+            return self.totals.gram
 
-        def part(chunk: Chunk) -> Array:
+        def part(chunk: Chunk) -> tuple[Array, ...]:
             phi, dz = self._row_gradients(chunk)
-            return self._weighted_gram(phi, dz[:, :, None] * dz[:, None, :])
+            return self._gram_pieces(phi, _outer(dz))
+
+        return self._gram(self.rows.sum(part))
+
+    def gram_products(self, v: Float[Array, "p m"]) -> tuple[Array, Array]:
+        """Return G^T G v, shape (p, m), and v^T G^T G v, in one pass without forming G^T G."""
+        if self.totals is not None and self.totals.gram is not None:
+            pulled = self.totals.gram @ v
+            return pulled, v.T @ pulled
+
+        def part(chunk: Chunk) -> tuple[Array, Array]:
+            phi, dz, a = self._row_products(chunk, v)
+            return self._pull(phi, dz[:, :, None] * a[:, None, :]), a.T @ a
 
         return self.rows.sum(part)
 
@@ -164,6 +233,12 @@ class HeadObjective:
 
         return self.rows.map(part)
 
+    def _penalty_matrix(self) -> Array:
+        """Return the penalty's Hessian."""
+        xp, head = array_namespace(self.head.W), self.head
+        identity = xp.eye(head.n_parameters, dtype=head.W.dtype, device=head.W.device)
+        return head.penalty[:, None] * identity
+
     def _phi(self, chunk: Chunk) -> Array:
         """Return the chunk's features in the head's precision (float64)."""
         xp, dtype = array_namespace(chunk.X), self.head.W.dtype
@@ -174,6 +249,11 @@ class HeadObjective:
         phi = self._phi(chunk)
         dz = self.loss.logit_gradient(self.head.logits(phi), chunk.y)
         return phi, dz if chunk.weight is None else chunk.weight[:, None] * dz
+
+    def _row_products(self, chunk: Chunk, v: Array) -> tuple[Array, Array, Array]:
+        """Return the rows of G as `_row_gradients` does, and G v."""
+        phi, dz = self._row_gradients(chunk)
+        return phi, dz, array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
 
     def _curvature_product(self, chunk: Chunk, phi: Array, u: Array) -> Array:
         """Return s_i d2l_i/dz_i2 times u_i of each row, shape (n, k, m)."""
@@ -206,31 +286,66 @@ class HeadObjective:
         by_class = xp.permute_dims(xp.reshape(gradient, (k, m, self.head.width)), (0, 2, 1))
         return xp.reshape(by_class, (self.head.n_parameters, m))
 
-    def _weighted_gram(self, phi: Array, c: Array) -> Array:
-        """Return sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k): H and G^T G."""
-        xp = array_namespace(phi)
-        k, width = self.head.W.shape[0], self.head.width
-        if k == 1 and bool(xp.all(c >= 0)):
-            # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
-            A = xp.sqrt(c[:, :, 0]) * phi
-            gram = A.T @ A
-            return gram if self.head.b is None else self._bordered(gram, phi.T @ c[:, :, 0], c)
-        blocks: dict[tuple[int, int], Array] = {}
+    def _gram_pieces(self, phi: Array, c: Array) -> tuple[Array, ...]:
+        """Return the blocks of sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k).
+
+        H and G^T G are such sums. Each block is symmetric by itself; those above the diagonal are
+        left out. With an intercept a block is followed by its last row and by its corner.
+        """
+        xp, k = array_namespace(phi), self.head.W.shape[0]
+        pieces: list[Array] = []
         for a in range(k):
             for b in range(a, k):
                 own = c[:, a, b][:, None]
-                block = phi.T @ (phi * own)
+                if k == 1 and bool(xp.all(own >= 0)):
+                    # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
+                    A = _scaled(phi, xp.sqrt(own))
+                    pieces.append(A.T @ A)
+                else:
+                    pieces.append(phi.T @ _scaled(phi, own))
                 if self.head.b is not None:
-                    block = self._bordered(block, phi.T @ own, own)
-                blocks[a, b] = blocks[b, a] = block  # each is symmetric by itself
-        if k == 1:
-            return blocks[0, 0]
-        rows = [xp.concat([blocks[a, b] for b in range(k)], axis=1) for a in range(k)]
-        return xp.reshape(xp.concat(rows, axis=0), (k * width, k * width))
+                    pieces += [own.T @ phi, xp.sum(own, keepdims=True)]
+        return tuple(pieces)
 
-    def _bordered(self, gram: Array, edge: Array, c: Array) -> Array:
-        """Return a Gram matrix with the intercept's row and column, of a feature that is 1."""
-        xp = array_namespace(gram)
-        top = xp.concat([gram, edge], axis=1)
-        bottom = xp.concat([edge.T, xp.reshape(xp.sum(c), (1, 1))], axis=1)
-        return xp.concat([top, bottom], axis=0)
+    def _gram(self, pieces: Sequence[Array]) -> Float[Array, "p p"]:
+        """Return the matrix of which these are the summed pieces."""
+        xp, k = array_namespace(pieces[0]), self.head.W.shape[0]
+        if self.head.b is not None:
+            pieces = [
+                xp.concat([xp.concat([gram, edge.T], axis=1), xp.concat([edge, corner], axis=1)])
+                for gram, edge, corner in zip(*(pieces[i::3] for i in range(3)), strict=True)
+            ]
+        places = [(a, b) for a in range(k) for b in range(a, k)]
+        block = dict(zip(places, pieces, strict=True))
+        rows = [[block[min(a, b), max(a, b)] for b in range(k)] for a in range(k)]
+        return xp.concat([xp.concat(row, axis=1) for row in rows], axis=0)
+
+
+def _outer(dz: Array) -> Array:
+    """Return every row's dz dz^T, shape (n, k, k)."""
+    return dz[:, :, None] * dz[:, None, :]
+
+
+class _Scratch(threading.local):
+    """Memory of one thread for what is used at once.
+
+    A chunk's worth of new memory for every chunk costs more in page faults than the product it is
+    needed for.
+    """
+
+    memory = np.empty(0)
+
+
+_scratch = _Scratch()
+
+
+def _scaled(phi: Array, w: Array) -> Array:
+    """Return w phi, row by row, in memory that the thread's next call uses anew."""
+    if not isinstance(phi, np.ndarray) or phi.dtype != np.float64:
+        return w * phi
+    n, d = phi.shape
+    if _scratch.memory.size < n * d:
+        _scratch.memory = np.empty(n * d)
+    flat = _scratch.memory[: n * d]
+    by_column = phi.strides[0] < phi.strides[1]
+    return np.multiply(phi, w, out=flat.reshape(d, n).T if by_column else flat.reshape(n, d))

@@ -1,17 +1,20 @@
 """Rows of data: features, labels, groups and weights, met as a sequence of chunks.
 
-Everything of size n is computed chunk by chunk through `Rows.map` (one value a row) and
-`Rows.sum` (one total), so a formula is written once, for a few rows at a time. Where the chunks
-live is nobody else's business. In memory a chunk is sized to stay in the processor's cache
-between the products that share it.
+Everything of size n is computed chunk by chunk through `Rows.map` (one value a row), `Rows.sum`
+(one total) and `Rows.stream` (one value a chunk, in order), so a formula is written once, for a
+few rows at a time. Where the chunks live is nobody else's business: rows that the caller does not
+hold (`in_memory` is False; `streams/` reads them from files) answer the same calls, and refuse to
+hand over `X`, `y`, `g` or `weight` whole. In memory a chunk is sized to stay in the processor's
+cache between the products that share it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 Array = Any
 """An array of any library that follows the array API standard (NumPy, torch, ...)."""
@@ -78,9 +81,111 @@ class Rows:
             return 0 if not X else len(Rows(next(iter(X.values())), None))
         return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
+    @classmethod
+    def from_parquet(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        label: str,
+        features: Sequence[str] | None = None,
+        sensitive: str | Sequence[str] | None = None,
+        weight: str | None = None,
+        dtype: Literal["float32", "float64"] | None = None,
+        chunk_bytes: int = 2**24,
+    ) -> "Rows":
+        """Return rows that are read from Parquet files whenever they are needed, in chunks.
+
+        Parameters
+        ----------
+        paths : str or Path, or a sequence of these
+            Files, or a folder, of which all .parquet files are read in the order of their names.
+        label, weight : str
+            The columns of the labels and of the `sample_weight` that the model was trained with.
+        features : sequence of str, optional
+            The model's columns, in its order. Default: all that have no other part to play.
+        sensitive : str or sequence of str, optional
+            The columns of the groups, for rows that are measured: those to be corrected on need
+            none, and theirs are not read.
+        dtype : "float32" or "float64", optional
+            Of the features in memory, where all are numbers; what is computed from them is in
+            float64. Default: the narrower that holds every feature column as it is stored.
+        chunk_bytes : int, default=2**24
+            About how many bytes of features are read at a time; `peak_bytes` says what a pass
+            then holds.
+
+        Raises
+        ------
+        FileError
+            A file is missing, or is not a Parquet file.
+        InputError
+            Some file has no rows, lacks a column, or holds another kind of values than the first.
+
+        Examples
+        --------
+        >>> import tempfile, numpy as np, pandas as pd, softunlearn as su
+        >>> table = pd.DataFrame({"x": np.arange(5.0), "y": [0, 1, 0, 1, 1]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table.to_parquet(f"{folder}/rows.parquet")
+        ...     rows = su.Rows.from_parquet(f"{folder}/rows.parquet", label="y")
+        ...     len(rows), rows.sum(lambda chunk: chunk.X.sum())
+        (5, np.float64(10.0))
+        """
+        from softunlearn.streams import from_parquet  # loads pyarrow
+
+        return from_parquet(
+            paths,
+            label=label,
+            features=features,
+            sensitive=sensitive,
+            weight=weight,
+            dtype=dtype,
+            chunk_bytes=chunk_bytes,
+        )
+
+    @property
+    def in_memory(self) -> bool:
+        """Return whether the caller holds all rows: a pass over them then costs its arithmetic."""
+        return True
+
     def with_features(self, X: Any) -> "Rows":
         """Return the same rows with other features, for instance perturbed ones."""
         return replace(self, X=X)
+
+    def reweighted(self, w: Array) -> "Rows":
+        """Return the same rows with every training weight times w, shape (n,)."""
+        return replace(self, weight=w if self.weight is None else self.weight * w)
+
+    def take(self, index: np.ndarray) -> "Rows":
+        """Return some rows, by their ascending positions, in memory."""
+        X, y, g, weight = (
+            None if values is None else take(values, index)
+            for values in (self.X, self.y, self.g, self.weight)
+        )
+        return Rows(X, y, g, weight, self.feature_names)
+
+    def read(self) -> "Rows":
+        """Return all rows, in memory."""
+        return self
+
+    def converted(
+        self,
+        convert: Callable[["Chunk", int], "Chunk"],
+        feature_names: tuple[str, ...] | None = None,
+    ) -> "Rows":
+        """Return the rows that `convert(chunk, number of its first row)` makes of every chunk."""
+        chunk = convert(Chunk(self.X, self.y, self.g, self.weight), 0)
+        return Rows(*chunk, feature_names or self.feature_names)
+
+    def reporting(self, progress: Callable[[str, float], None]) -> "Rows":
+        """Return the rows that say how far a pass over them has come, where it takes long.
+
+        `progress` is called with what is being done and the part of it that is done, 0 to 1.
+        """
+        return self
+
+    def labels_only(self) -> "Rows":
+        """Return the rows without their features, where reading these can be spared."""
+        return self
 
     def chunks(self) -> Iterator[tuple[slice, Chunk]]:
         """Yield consecutive rows, with the slice of 0..n that they are."""
@@ -98,29 +203,54 @@ class Rows:
                 ),
             )
 
+    def stream(self, function: Callable[..., Any], *aligned: Array) -> Iterator[tuple[slice, Any]]:
+        """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is.
+
+        `aligned` holds arrays with one entry a row.
+        """
+        for part, chunk in self.chunks():
+            yield part, function(chunk, *(array[part, ...] for array in aligned))
+
     def sum(self, function: Callable[..., Any], *aligned: Array) -> Any:
         """Return the sum over chunks of `function(chunk, *parts of aligned)`.
 
-        `aligned` holds arrays with one entry a row. A tuple is summed item by item, so that
-        several totals come from one pass over the rows.
+        A tuple is summed item by item, so that several totals come from one pass over the rows.
         """
-        total: Any = None
-        for part, chunk in self.chunks():
-            value = function(chunk, *(array[part, ...] for array in aligned))
-            if total is None:
-                total = value
-            elif isinstance(value, tuple):
-                total = tuple(a + b for a, b in zip(total, value, strict=True))
-            else:
-                total = total + value
-        return total
+        return added(value for _, value in self.stream(function, *aligned))
 
-    def map(self, function: Callable[..., Array], *aligned: Array) -> Array:
-        """Return `function(chunk, *parts of aligned)` of all chunks, one below the other."""
-        parts = [
-            function(chunk, *(a[part, ...] for a in aligned)) for part, chunk in self.chunks()
-        ]
-        return array_namespace(parts[0]).concat(parts, axis=0)
+    def map(self, function: Callable[..., Any], *aligned: Array) -> Any:
+        """Return `function(chunk, *parts of aligned)` of all chunks, one below the other.
+
+        Of a tuple, a tuple of such arrays, from one pass over the rows.
+        """
+        n, single = len(self), True
+        whole: tuple[Array, ...] = ()
+        for part, value in self.stream(function, *aligned):
+            single = not isinstance(value, tuple)
+            values = (value,) if single else value
+            whole = whole or tuple(_empty(n, like=one) for one in values)
+            for all_, one in zip(whole, values, strict=True):
+                all_[part, ...] = one
+        return whole[0] if single else whole
+
+
+def added(values: Iterable[Any]) -> Any:
+    """Return the sum of values, of tuples item by item; None of none."""
+    total: Any = None
+    for value in values:
+        if total is None:
+            total = value
+        elif isinstance(value, tuple):
+            total = tuple(a + b for a, b in zip(total, value, strict=True))
+        else:
+            total = total + value
+    return total
+
+
+def _empty(n: int, *, like: Array) -> Array:
+    """Return an array of n entries such as those of another."""
+    xp = array_namespace(like)
+    return xp.empty((n, *like.shape[1:]), dtype=like.dtype, device=device(like))
 
 
 def as_rows(data: Any, name: str) -> Rows:

@@ -12,7 +12,7 @@ from tests.cases import HEAD_CASES, minimise
 @pytest.mark.parametrize("case", HEAD_CASES, ids=str)
 def test_training_under_them_is_at_rest_at_the_head(case, rng):
     objective = case.objective(rng)
-    eps = explaining_weights(objective)
+    eps = np.asarray(explaining_weights(objective))
     resting = objective.reweighted(1 + eps).total_gradient().reshape(case.k, -1)
     if case.k > 1:  # a change common to all classes changes no probability
         resting = resting - resting.mean(axis=0)
@@ -22,7 +22,7 @@ def test_training_under_them_is_at_rest_at_the_head(case, rng):
 @pytest.mark.parametrize("case", HEAD_CASES, ids=str)
 def test_no_shorter_weights_do_the_same(case, rng):
     objective = case.objective(rng)
-    eps = explaining_weights(objective)
+    eps = np.asarray(explaining_weights(objective))
     n = len(objective.rows)
     G = objective.gradient(np.eye(n)).T
     shortest = -np.linalg.pinv(G.T, rcond=1e-8) @ objective.total_gradient()

@@ -51,8 +51,8 @@ class ModelAdapter(Protocol):
         """Return the names of the head's inputs, where the model knows them."""
         ...
 
-    def class_weight(self, y: np.ndarray) -> np.ndarray | None:
-        """Return each row's weight by class in training, or None for one each."""
+    def class_weight(self, counts: np.ndarray) -> np.ndarray | None:
+        """Return each class's weight in training, from its number of rows; None for one each."""
         ...
 
     def logits(self, X: Any) -> np.ndarray:

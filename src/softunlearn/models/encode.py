@@ -5,6 +5,7 @@ line each; behind it every array is trusted.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
 from softunlearn.models.adapter import ModelAdapter
 from softunlearn.models.groups import MIN_ROWS, Groups, read_columns, read_groups, rows_array
-from softunlearn.rows import Rows, take
+from softunlearn.rows import Chunk, Rows, take
 
 AGREEMENT = 1e-4
 """Largest difference, relative to their size, between the head's logits and the model's own."""
@@ -100,6 +101,8 @@ class Encoder:
         ModelError
             The model's logits are not those of its head.
         """
+        if not rows.in_memory:
+            return self._encode_elsewhere(rows, name)
         problems: list[str] = []
         for part, values in (("X", rows.X), ("y", rows.y)):
             if values is None:
@@ -123,27 +126,93 @@ class Encoder:
             raise InputError(problems)
         self._check_logits(rows.X, min(50, n), name)
         if train:
-            by_class = self.adapter.class_weight(np.asarray(self.head.classes)[y])
-            if by_class is not None:
-                weight = by_class if weight is None else weight * by_class
+            counts = np.bincount(y, minlength=len(self.head.classes))
+            weight = _times(self.adapter.class_weight(counts), y, weight)
         return Rows(phi, y, g, weight, self.adapter.feature_names() or rows.feature_names)
 
-    def _labels(self, values: Any, name: str, problems: list[str]) -> np.ndarray:
+    def _encode_elsewhere(self, rows: Rows, name: str) -> Rows:
+        """Return training rows that are not in memory, encoded whenever they are read.
+
+        Their groups are left out. A few rows are looked at beforehand.
+        """
+        encode = partial(self._chunk, name=name, columns=rows.feature_names)
+        few = np.arange(min(50, len(rows)))
+        rows.converted(encode).take(few)
+        X = self._as_the_model_takes(rows.take(few).X, rows.feature_names)
+        self._check_logits(X, len(few), name)
+        n_classes = len(self.head.classes)
+        if self.adapter.class_weight(np.ones(n_classes)) is not None:
+            codes = partial(self._codes, name=name)
+            counts = (
+                rows.labels_only()
+                .converted(codes)
+                .sum(lambda chunk: np.bincount(chunk.y, minlength=n_classes))
+            )
+            encode = partial(encode, by_class=self.adapter.class_weight(counts))
+        return rows.converted(encode, self.adapter.feature_names())
+
+    def _chunk(
+        self,
+        chunk: Chunk,
+        first_row: int,
+        *,
+        name: str,
+        columns: tuple[str, ...] | None,
+        by_class: np.ndarray | None = None,
+    ) -> Chunk:
+        """Return some training rows as the head sees them."""
+        problems: list[str] = []
+        y = self._labels(chunk.y, name, problems, first_row)
+        weight = _weights(chunk.weight, name, problems, part=True)
+        X = self._as_the_model_takes(chunk.X, columns)
+        phi = self._features(X, name, problems, first_row)
+        if problems:
+            raise InputError(problems)
+        return Chunk(phi, y, None, _times(by_class, y, weight))
+
+    def _codes(self, chunk: Chunk, first_row: int, *, name: str) -> Chunk:
+        """Return some rows with their labels alone encoded."""
+        problems: list[str] = []
+        y = self._labels(chunk.y, name, problems, first_row)
+        if problems:
+            raise InputError(problems)
+        return chunk._replace(y=y)
+
+    def _as_the_model_takes(self, X: Any, columns: tuple[str, ...] | None) -> Any:
+        """Return features as a dataframe if the model knows its columns by name, else as a matrix.
+
+        For rows that were read by column, where both are at hand.
+        """
+        by_name = getattr(getattr(self.adapter, "model", None), "feature_names_in_", None)
+        if by_name is None:
+            return X.to_numpy() if hasattr(X, "iloc") else X
+        if hasattr(X, "iloc"):
+            return X
+        import pandas as pd
+
+        return pd.DataFrame(X, columns=pd.Index(columns or by_name), copy=False)
+
+    def _labels(
+        self, values: Any, name: str, problems: list[str], first_row: int | None = None
+    ) -> np.ndarray:
+        """Return class codes; of a part of the rows, which begins with `first_row`, or of all."""
         y = rows_array(values)
         if y.ndim != 1:
             problems.append(f"`{name}`: y must be one column of labels, got shape {y.shape}.")
             return np.zeros(len(y), dtype=np.int64)
-        codes = _codes(y.tolist(), self.head.classes)
+        codes = _codes(y, self.head.classes)
         if (unknown := codes < 0).any():
             first = int(unknown.argmax())
             known = ", ".join(repr(c) for c in self.head.classes[:6])
             problems.append(
                 f"`{name}`: {int(unknown.sum()):,} labels are unknown to the model, the first "
-                f"is {y.tolist()[first]!r} in row {first}; it knows {known}."
+                f"is {y[[first]].tolist()[0]!r} in row {(first_row or 0) + first}; it knows "
+                f"{known}."
             )
-        elif len(np.unique(codes)) < 2:
+        elif first_row is None and len(np.unique(codes)) < 2:
             problems.append(
-                f"`{name}`: all labels are {y.tolist()[0]!r}; give rows of at least two classes."
+                f"`{name}`: all labels are {y[[0]].tolist()[0]!r}; give rows of at least two "
+                "classes."
             )
         return codes
 
@@ -175,7 +244,7 @@ class Encoder:
             )
         return codes
 
-    def _features(self, X: Any, name: str, problems: list[str]) -> np.ndarray:
+    def _features(self, X: Any, name: str, problems: list[str], first_row: int = 0) -> np.ndarray:
         try:
             phi = self.adapter.features(X)
         except InputError as error:
@@ -194,7 +263,7 @@ class Encoder:
             where = f"{names[column]!r}" if names else f"{column}"
             kind = "missing (NaN)" if np.isnan(phi[row, column]) else "infinite"
             problems.append(
-                f"`{name}`: feature {where} is {kind} in row {row}, and "
+                f"`{name}`: feature {where} is {kind} in row {first_row + row}, and "
                 f"{int((~finite).any(axis=1).sum()):,} rows have such values; "
                 "fill them in or drop the rows."
             )
@@ -229,13 +298,29 @@ def _length(name: str, part: str, got: int, n: int) -> str:
     return f"`{name}`: {part} has {got:,} entries and X has {n:,} rows; give one entry a row."
 
 
-def _codes(values: list[Any], known: tuple) -> np.ndarray:
+def _codes(values: np.ndarray, known: tuple) -> np.ndarray:
     """Return each value's position among the known ones, -1 where it is none of them."""
     position = {value: i for i, value in enumerate(known)}
-    return np.fromiter((position.get(v, -1) for v in values), dtype=np.int64, count=len(values))
+    if values.dtype.kind in "biuf":  # few different numbers: looked up once each
+        different, which = np.unique(values, return_inverse=True)
+        return np.array([position.get(v, -1) for v in different.tolist()])[which]
+    given = values.tolist()
+    return np.fromiter((position.get(v, -1) for v in given), dtype=np.int64, count=len(given))
 
 
-def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:
+def _times(
+    by_class: np.ndarray | None, y: np.ndarray, weight: np.ndarray | None
+) -> np.ndarray | None:
+    """Return the rows' weights times those of their classes."""
+    if by_class is None:
+        return weight
+    return by_class[y] if weight is None else weight * by_class[y]
+
+
+def _weights(
+    values: Any, name: str, problems: list[str], *, part: bool = False
+) -> np.ndarray | None:
+    """Return training weights; all those of a `part` of the rows may be 0."""
     if values is None:
         return None
     try:
@@ -245,6 +330,6 @@ def _weights(values: Any, name: str, problems: list[str]) -> np.ndarray | None:
         return None
     if weight.ndim != 1:
         problems.append(f"`{name}`: weight must be one column, got shape {weight.shape}.")
-    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and (part or weight.any())):
         problems.append(f"`{name}`: weight must be finite, at least 0, and not 0 everywhere.")
     return weight

@@ -80,7 +80,7 @@ class PerceptronAdapter:
         coefs = final_step(self.model).coefs_
         return tuple(f"hidden unit {j}" for j in range(len(coefs[-1]))) if len(coefs) > 1 else None
 
-    def class_weight(self, y: np.ndarray) -> np.ndarray | None:
+    def class_weight(self, counts: np.ndarray) -> np.ndarray | None:
         """Return None: an MLPClassifier has no weights by class."""
         return None
 

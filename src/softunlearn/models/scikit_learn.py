@@ -14,7 +14,6 @@ from scipy.sparse import issparse
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from softunlearn.exceptions import InputError, ModelError
@@ -83,10 +82,14 @@ class ScikitLearnAdapter:
                 names = None  # a step that does not pass names on
         return None if names is None else tuple(str(name) for name in names)
 
-    def class_weight(self, y: np.ndarray) -> np.ndarray | None:
-        """Return what `class_weight` made of each row."""
-        class_weight = final_step(self.model).class_weight
-        return None if class_weight is None else compute_sample_weight(class_weight, y)
+    def class_weight(self, counts: np.ndarray) -> np.ndarray | None:
+        """Return what `class_weight` made of each class."""
+        final = final_step(self.model)
+        if final.class_weight is None:
+            return None
+        if final.class_weight == "balanced":
+            return counts.sum() / np.count_nonzero(counts) / np.maximum(counts, 1)
+        return np.array([final.class_weight.get(c, 1.0) for c in final.classes_.tolist()])
 
     def logits(self, X: Any) -> np.ndarray:
         """Return the model's decision function."""

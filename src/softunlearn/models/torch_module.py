@@ -200,7 +200,7 @@ class TorchModule:
         width = self._layer(name).in_features
         return tuple(f"{name} input {j}" for j in range(width)) if name else None
 
-    def class_weight(self, y: np.ndarray) -> np.ndarray | None:
+    def class_weight(self, counts: np.ndarray) -> np.ndarray | None:
         """Return None: a module does not tell. Give them as the rows' weights."""
         return None
 

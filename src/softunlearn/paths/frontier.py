@@ -17,6 +17,7 @@ from softunlearn.goal import Goal, Measured
 from softunlearn.head import LinearHead
 from softunlearn.intervals import Change
 from softunlearn.objective import HeadObjective
+from softunlearn.row_vectors import Directed
 from softunlearn.rows import Array
 from softunlearn.unlearning import Unlearned, Unlearner
 from softunlearn.weights.problem import Problem, WeightScheme
@@ -46,7 +47,7 @@ class Point:
     reached : Unlearned
         The corrected head, and how it came about.
     weigh : callable
-        Returns eps (n,), the weight changes that stand for this point.
+        Returns eps (n,), the weight changes that stand for this point: an array, or `Directed`.
 
     Examples
     --------
@@ -71,7 +72,7 @@ class Point:
     log_loss_change: Change
     changed_rows: int
     reached: Unlearned
-    weigh: Callable[[], Array]
+    weigh: Callable[[], Array | Directed]
 
     @property
     def head(self) -> LinearHead:
@@ -135,7 +136,7 @@ class Correctable(Protocol):
         """Return the model as it is."""
         ...
 
-    def unlearn(self, algorithm: Unlearner, eps: Float[Array, "n"]) -> Unlearned:
+    def unlearn(self, algorithm: Unlearner, eps: Float[Array, "n"] | Directed) -> Unlearned:
         """Return what the algorithm makes of it under weights eps."""
         ...
 
@@ -183,7 +184,7 @@ class HeadOnRows:
         """Return the head as it is."""
         return Unlearned(self.objective.head)
 
-    def unlearn(self, algorithm: Unlearner, eps: Float[Array, "n"]) -> Unlearned:
+    def unlearn(self, algorithm: Unlearner, eps: Float[Array, "n"] | Directed) -> Unlearned:
         """Return the corrected head."""
         rng = np.random.default_rng(self.seed)
         return algorithm.apply(self.objective, eps, curvature=self.curvature, rng=rng)
@@ -240,7 +241,7 @@ class Start:
         *,
         predicted: float,
         changed_rows: int,
-        weigh: Callable[[], Array],
+        weigh: Callable[[], Array | Directed],
     ) -> Point:
         """Return what was reached as a point of the frontier."""
         since = self.goal.start
@@ -261,7 +262,7 @@ class Start:
 
     def origin(self) -> Point:
         """Return the original model as a point."""
-        start, n = self.goal.start, self.problem.target.shape[0]
+        start, n = self.goal.start, self.problem.n_rows
         metric = self.goal.metric(start.metrics)
         return self.point(
             0.0,

@@ -147,6 +147,7 @@ class Relinearised:
             due, taken = self.refresh is not None and i % self.refresh == 0, None
             for anew, centred in ((due, due), (not due, False)):
                 if anew:
+                    objective = objective.read_once(hessian=True, gram=self.norm == "weights")
                     try:
                         curvature = start.solver.factor(objective) if i > 0 else curvature
                     except SingularCurvatureError:

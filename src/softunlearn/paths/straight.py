@@ -7,6 +7,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from softunlearn.paths.frontier import Frontier, Point, Progress, Start, frontier
+from softunlearn.row_vectors import Directed
+from softunlearn.rows import Array
 from softunlearn.unlearning import Budgeted
 
 STEPS = tuple(float(step) for step in np.linspace(0.05, 1.0, 20))
@@ -87,10 +89,9 @@ class Straight:
                 break
             problem = start.problem.part(step)
             weights = start.scheme.solve(problem)
-            xp = array_namespace(weights.eps)
-            if tried is not None and bool(xp.all(weights.eps == tried)):
+            if tried is not None and _same(weights.eps, tried):
                 continue  # the scheme has no more to give
-            tried, changed = weights.eps, int(xp.sum(xp.astype(weights.eps != 0, xp.int64)))
+            tried, changed = weights.eps, _changed_rows(weights.eps)
             if whole is not None:
                 reached = correctable.part_of_the_way(whole, step)
             elif changed:
@@ -118,6 +119,19 @@ class Straight:
             if progress is not None:
                 progress("walking the frontier", done / len(steps))
         return frontier(origin, points)
+
+
+def _same(eps: Array | Directed, other: Array | Directed) -> bool:
+    """Return whether two weightings are one: of directed ones, their directions are compared."""
+    one, two = (x.s if isinstance(x, Directed) else x for x in (eps, other))
+    return bool(array_namespace(one).all(one == two))
+
+
+def _changed_rows(eps: Array | Directed) -> int:
+    """Return how many rows have another weight: all that the gradients of a direction span."""
+    changed = eps.s if isinstance(eps, Directed) else eps
+    some = int((changed != 0).sum())
+    return eps.n_rows if isinstance(eps, Directed) and some else some
 
 
 def _stalled(points: Sequence[Point]) -> bool:

@@ -8,6 +8,7 @@ average, in standard deviations. A category is a 0/1 column here, so it is far o
 rare: (1 - f) / sqrt(f (1 - f)) for a category that a part f of the rows has.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,16 +44,45 @@ def rows_shown(correction: Correction) -> dict[str, Any]:
     harmful = [int(i) for i in order[:N_ROWS] if a[i] < 0]
     helpful = [int(i) for i in order[::-1][:N_ROWS] if a[i] > 0]
     alone = [int(i) for i in np.argsort(-h, kind="stable")[:N_ROWS] if h[i] > HIGH_LEVERAGE]
-    session = correction.session
-    table = _readable(session.given["train"], session.rows["train"])
-    values = _telling_values(table, list(dict.fromkeys(harmful + helpful + alone)))
+    at_hand = _AtHand.of(correction, list(dict.fromkeys(harmful + helpful + alone)))
+    table, values = at_hand.table, _telling_values(at_hand)
+
+    def row(i: int) -> dict[str, Any]:
+        return _row(correction, at_hand, i, values[i])
+
     return {
-        "most_harmful": [_row(correction, i, values[i]) for i in harmful],
-        "most_helpful": [_row(correction, i, values[i]) for i in helpful],
-        "high_leverage": [_row(correction, i, values[i]) for i in alone],
+        "most_harmful": [row(i) for i in harmful],
+        "most_helpful": [row(i) for i in helpful],
+        "high_leverage": [row(i) for i in alone],
         "features": table.shape[1],
         "features_shown": table.shape[1] if table.shape[1] <= WIDE else N_TELLING,
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _AtHand:
+    """Training rows in memory, as columns: all, or those to show and a sample, read from files.
+
+    `place` is where a row to show is among them, and `sample` where the rows are that averages are
+    taken over.
+    """
+
+    rows: Rows
+    table: pd.DataFrame
+    place: dict[int, int]
+    sample: np.ndarray
+
+    @classmethod
+    def of(cls, correction: Correction, shown: list[int]) -> "_AtHand":
+        given = correction.session.given["train"]
+        sample = np.arange(0, len(given), -(-len(given) // SAMPLE))
+        if given.in_memory:
+            table = _readable(given, correction.session.rows["train"])
+            return cls(given, table, {i: i for i in shown}, sample)
+        index = np.union1d(sample, np.array(shown, dtype=np.int64))
+        some, places = given.take(index), np.searchsorted(index, shown)
+        place = {i: int(at) for i, at in zip(shown, places, strict=True)}
+        return cls(some, _readable(some, some), place, np.searchsorted(index, sample))
 
 
 def host(x: Any) -> np.ndarray:
@@ -60,12 +90,14 @@ def host(x: Any) -> np.ndarray:
     return np.asarray(to_device(x, "cpu"), dtype=np.float64)
 
 
-def _row(correction: Correction, i: int, values: list[dict[str, Any]]) -> dict[str, Any]:
-    train = correction.session.given["train"]
+def _row(
+    correction: Correction, at_hand: _AtHand, i: int, values: list[dict[str, Any]]
+) -> dict[str, Any]:
+    train, place = at_hand.rows, at_hand.place[i]
     return {
         "row": i,
-        "label": cell(rows_array(train.y)[i]),
-        "group": None if train.g is None else cell(group_of_row(train.g, i)),
+        "label": cell(rows_array(train.y)[place]),
+        "group": None if train.g is None else cell(group_of_row(train.g, place)),
         "target_influence": float(correction.influence.target[i]),
         "utility_influence": float(correction.influence.utility[i]),
         "leverage": float(correction.influence.leverage[i]),
@@ -94,19 +126,19 @@ def _readable(given: Rows, encoded: Rows) -> pd.DataFrame:
     return pd.DataFrame(X, columns=pd.Index(names), copy=False)
 
 
-def _telling_values(table: pd.DataFrame, rows: list[int]) -> dict[int, list[dict[str, Any]]]:
+def _telling_values(at_hand: _AtHand) -> dict[int, list[dict[str, Any]]]:
     """Return the values to show of each row, names and all, the most telling first if many."""
+    table = at_hand.table
     names = [brief(clean(str(name))) for name in table.columns]
-    some = table.iloc[rows]
-    chosen = [list(range(len(names)))] * len(rows)
+    some = table.iloc[list(at_hand.place.values())]
+    chosen = [list(range(len(names)))] * len(some)
     if len(names) > WIDE:
-        step = -(-len(table) // SAMPLE)
-        sample = table.iloc[::step]
+        sample = table.iloc[at_hand.sample]
         far = [_distance(sample.iloc[:, j], some.iloc[:, j]) for j in range(len(names))]
         chosen = np.argsort(-np.stack(far, axis=1), axis=1, kind="stable")[:, :N_TELLING].tolist()
     return {
         i: [{"name": names[j], "value": cell(some.iloc[position, j])} for j in chosen[position]]
-        for position, i in enumerate(rows)
+        for position, i in enumerate(at_hand.place)
     }
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from softunlearn.curvature.solver import Curvature
 from softunlearn.influence import leverage
 from softunlearn.objective import HeadObjective
+from softunlearn.row_vectors import Directed
 from softunlearn.rows import Array
 from softunlearn.unlearning.unlearner import Unlearned
 
@@ -41,15 +42,23 @@ class InfluenceUpdate:
     def apply(
         self,
         objective: HeadObjective,
-        eps: Float[Array, "n"],
+        eps: Float[Array, "n"] | Directed,
         *,
         curvature: Curvature,
         rng: np.random.Generator,
     ) -> Unlearned:
-        """Return the corrected head."""
-        xp, removed = array_namespace(eps), eps == -1
-        if objective.head.W.shape[0] == 1 and bool(xp.any(removed)):
-            kept = 1 - leverage(objective, curvature)
-            eps = xp.where(removed & (kept > 0), eps / kept, eps)
-        step = curvature.solve(objective.gradient(eps[:, None])).x[:, 0]
+        """Return the corrected head; under weights that are known by their direction, at once."""
+        pulled = eps.pulled if isinstance(eps, Directed) else _pulled(objective, eps, curvature)
+        step = curvature.solve(pulled).x[:, 0]
         return Unlearned(objective.head.with_theta(objective.head.theta - step))
+
+
+def _pulled(
+    objective: HeadObjective, eps: Float[Array, "n"], curvature: Curvature
+) -> Float[Array, "p 1"]:
+    """Return G^T eps, where rows that are removed whole count with their leverage."""
+    xp, removed = array_namespace(eps), eps == -1
+    if objective.head.W.shape[0] == 1 and bool(xp.any(removed)):
+        kept = 1 - leverage(objective, curvature)
+        eps = xp.where(removed & (kept > 0), eps / kept, eps)
+    return objective.gradient(eps[:, None])

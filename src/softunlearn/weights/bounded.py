@@ -57,8 +57,8 @@ class Bounded:
     had, the same of each, is returned with status TARGET_OUT_OF_REACH.
 
     A pass over the rows costs about 10 + (m + h)^2 operations a row; there are five to ten of
-    them, and a few dozen where the budget is out of reach. A scaled copy of the influences is
-    held. A penalty too small to be told from the limit, by rounding, is raised to one that can.
+    them, and a few dozen where the budget is out of reach. A penalty too small to be told from
+    the limit, by rounding, is raised to one that can.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Bounded:
 
     def solve(self, problem: Problem) -> Weights:
         """Return the weights. eps = 0 where a = 0, delta = 0, or the constraints are opposed."""
-        rows, m = UnitRows.of(problem), problem.targets.shape[1]
+        rows, m = UnitRows.of(problem), problem.n_targets
         with np.errstate(over="ignore", under="ignore"):
             delta = np.minimum(problem.budgets / rows.unit[:m] / rows.norm[:m], HUGE)
         if not rows.nonzero[:m].any():
@@ -107,6 +107,7 @@ class Bounded:
             )
         with np.errstate(over="ignore", under="ignore"):
             falls = found.falls * rows.norm * rows.unit
+            combination = found.x / rows.norm / rows.unit
         return Weights(
             rows.clipped_sum(found.x, self.lo, self.hi),
             predicted=as_given(falls[:m], problem.target),
@@ -114,6 +115,7 @@ class Bounded:
             status=Status.CORRECTED if found.part == 1 else Status.TARGET_OUT_OF_REACH,
             message=found.message,
             multipliers=tuple(float(value) for value in found.multipliers),
+            combination=tuple(float(value) for value in combination),
             residual=found.residual,
         )
 
@@ -143,7 +145,7 @@ def _penalised(rows: UnitRows, delta: Float[np.ndarray, "m"], scheme: Bounded) -
     raised = max(1.0, float(np.max(most)) / unit / LARGEST)
     most = most / unit / raised
     dual = Dual(
-        rows.B,
+        rows,
         # ||eps|| is at most 2 sum(most): budgets above that do not bind
         _padded(np.minimum(delta / unit, 4 * np.sum(most)), q),
         lower=_padded(np.full(m, -np.inf), q),
@@ -151,7 +153,7 @@ def _penalised(rows: UnitRows, delta: Float[np.ndarray, "m"], scheme: Bounded) -
         lo=scheme.lo / unit,
         hi=scheme.hi / unit,
     )
-    point = dual.minimum(dual.at(np.zeros(q)))
+    point = dual.minimum(dual.at_zero())
     if dual.is_opposed(point) or point.length <= TOLERANCE:
         return None
     with np.errstate(over="ignore", under="ignore"):
@@ -185,14 +187,14 @@ def _limit(rows: UnitRows, delta: Float[np.ndarray, "m"], scheme: Bounded) -> _F
     budget = float(np.linalg.norm(delta))
     rows, reflection = rows.rotated(delta / budget)
     dual = Dual(
-        rows.B,
+        rows,
         _padded(np.array([budget]), q),
         lower=_padded(np.full(m, -np.inf), q),
         upper=np.append(LARGEST * budget, np.full(q - 1, np.inf)),
         lo=scheme.lo / unit,
         hi=scheme.hi / unit,
     )
-    point, part = dual.at(np.zeros(q)), 1.0
+    point, part = dual.at_zero(), 1.0
     if alone == 1:
         point = dual.minimum(point, unless_hopeless=True)
     residual = dual.residual(point)

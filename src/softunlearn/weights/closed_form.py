@@ -9,18 +9,26 @@ utility:
 The budget then decides the length: eps = min(1 / (2 lam), delta / r.r) r, since a . r = r . r.
 The four cases of Eq. 7 are the two answers to "does the budget bind?" for each of the two r.
 
+Nothing but A = a . a, C and U is needed to know eps as a combination of a and u: one pass over
+them for these, and another to write eps, or none where a and u are known by their directions.
+
 Several targets or utilities are beyond the paper. Which of the constraints bind is then read off
-the dual, which without bounds on eps needs nothing but the influences' own products (`dual.py`).
+the dual (`dual.py`) of a problem of as few rows as there are vectors, with the same products.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from array_api_compat import array_namespace
+import numpy as np
 
 from softunlearn.exceptions import Status
+from softunlearn.row_vectors import Held, Products
 from softunlearn.rows import Array
 from softunlearn.weights.bounded import Bounded
 from softunlearn.weights.problem import OPPOSED, Problem, Weights, as_given, unchanged
+
+CANCELLED = 1e-6
+"""Where r . r is a smaller part of A, so many digits cancel in A - C^2/U that it is computed from
+r itself, as a . r, in a pass of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +65,24 @@ class ClosedForm:
         """Return whether the budget always binds, so that the weights are proportional to it."""
         return self.lam == 0
 
-    def solve(self, problem: Problem) -> Weights:
-        """Return the weights. eps = 0 where a = 0, delta = 0, or a and u are opposed."""
-        if problem.targets.shape[1] > 1 or problem.utilities.shape[1] != 1:
-            return Bounded(-float("inf"), float("inf"), self.lam).solve(problem)
-        target, utility = problem.targets[:, 0], problem.utilities[:, 0]
-        budget = float(problem.budgets[0])
-        xp = array_namespace(target, utility)
-        # in units of their largest entries no square overflows or vanishes
-        a_unit, u_unit = _largest(target), _largest(utility)
-        a, u = target / (a_unit or 1.0), utility / (u_unit or 1.0)
-        A, C = float(xp.sum(a * a)), float(xp.sum(a * u))
-        if A == 0.0 or budget == 0.0:
+    def solve(self, problem: Problem, *, out: Array | None = None) -> Weights:
+        """Return the weights. eps = 0 where a = 0, delta = 0, or a and u are opposed.
+
+        Parameters
+        ----------
+        problem : Problem
+        out : ndarray of shape (n,), optional
+            Where to put eps, for problems of arrays: at 10^8 rows new memory costs more than the
+            arithmetic.
+        """
+        vectors = problem.vectors
+        inner, unit = vectors.products.inner, vectors.products.unit
+        if problem.n_targets > 1 or len(unit) != 2:
+            return self._several(problem)
+        (A, C), (_, U) = inner
+        # in units in which no square of an influence overflows or vanishes
+        delta, two_lam = float(problem.budgets[0]) / unit[0], 2 * self.lam / unit[0]
+        if A == 0.0 or problem.budgets[0] == 0.0:
             return unchanged(
                 problem,
                 Status.NOTHING_TO_CORRECT,
@@ -77,10 +91,10 @@ class ClosedForm:
                 else "The metric is already zero.",
             )
         costs = C < 0
-        U = float(xp.sum(u * u)) if costs else 1.0
-        nu = -C / U if costs else 0.0
-        r = a + nu * u if costs else a
-        rr = float(xp.sum(r * r))
+        r = np.array([1.0, -C / U if costs else 0.0])
+        rr, ur = A + r[1] * C, C + r[1] * U
+        if rr < CANCELLED * A:
+            rr, ur = vectors.products_with(r / unit) / unit
         if rr <= OPPOSED**2 * A:
             return unchanged(
                 problem,
@@ -88,28 +102,41 @@ class ClosedForm:
                 "Every change that lowers the target raises the validation loss as much: target "
                 "and utility are opposed in every row. Give another metric or more rows.",
             )
-        delta, two_lam = budget / a_unit, 2 * self.lam / a_unit
         budget_binds = rr > two_lam * delta  # lam is weighed against a in its own units
         length = delta / rr if budget_binds else 1 / two_lam
-        eps = length * r
-        one_minus_mu = two_lam * length
-        gain, fall = float(xp.sum(u * eps)), float(xp.sum(a * eps))
-        missed = max(
-            abs(fall - delta) / A**0.5 if budget_binds else 0.0,
-            abs(gain) / U**0.5 if costs else 0.0,
-        )
+        x, one_minus_mu = length * r / unit, two_lam * length
+        gain = length * ur
         return Weights(
-            eps,
-            predicted=as_given([a_unit * fall], problem.target),
-            utility_gain=as_given([u_unit * gain], problem.utility),
+            vectors.combined(x, out) if isinstance(vectors, Held) else vectors.combined(x),
+            predicted=as_given([unit[0] * length * rr], problem.target),
+            utility_gain=as_given([unit[1] * gain], problem.utility),
             status=Status.CORRECTED,
             message="The budget is used up." if budget_binds else "lam keeps the weights small.",
             case=(4 if budget_binds else 3) if costs else (2 if budget_binds else 1),
-            multipliers=(1 - one_minus_mu, one_minus_mu * nu * a_unit / (u_unit or 1.0)),
-            residual=missed / (length * rr**0.5),
+            multipliers=(1 - one_minus_mu, one_minus_mu * r[1] * unit[0] / unit[1]),
+            combination=tuple(x),
+            residual=abs(gain) / (U * rr) ** 0.5 / length if costs else 0.0,
+        )
+
+    def _several(self, problem: Problem) -> Weights:
+        """Return the weights of several targets or utilities, from their products alone."""
+        alike = _fewest_rows(problem.vectors.products)
+        m, infinite = problem.n_targets, float("inf")
+        small = Problem(alike[:, :m], alike[:, m:], problem.budgets)
+        weights = Bounded(-infinite, infinite, self.lam).solve(small)
+        if not weights.change_something:
+            return unchanged(problem, weights.status, weights.message)
+        return replace(
+            weights,
+            eps=problem.vectors.combined(np.array(weights.combination)),
+            predicted=as_given(weights.predicted, problem.target),
+            utility_gain=as_given(weights.utility_gain, problem.utility),
         )
 
 
-def _largest(x: Array) -> float:
-    xp = array_namespace(x)
-    return float(xp.max(xp.abs(x))) if x.shape[0] else 0.0
+def _fewest_rows(products: Products) -> np.ndarray:
+    """Return q vectors of q entries each, as columns, with the same inner products."""
+    square = np.diag(products.inner)
+    length = np.sqrt(np.where(square > 0, square, 1.0))
+    values, V = np.linalg.eigh(products.inner / length[:, None] / length[None, :])
+    return np.sqrt(np.maximum(values, 0.0))[:, None] * V.T * (length * products.unit)[None, :]

@@ -23,9 +23,7 @@ from jaxtyping import Float
 
 from softunlearn.rows import Array
 from softunlearn.weights.problem import OPPOSED
-
-CHUNK_ROWS = 2**14
-"""Rows met at once: their few intermediate vectors stay in the processor's cache."""
+from softunlearn.weights.unit_rows import UnitRows, clipped, support
 
 TOLERANCE = 1e-11
 """Of the gradient, relative to ||eps|| where the rows of B have length one."""
@@ -38,6 +36,9 @@ MAX_STEPS = 200
 
 SHORTEST = 0.01
 """A line search shortens a step to no less than this part of it at once."""
+
+FEW = 0.1
+"""Up to this part of a block's columns it is cheaper to take them out than to mask the others."""
 
 EPSILON = float(np.finfo(float).eps)
 
@@ -76,8 +77,8 @@ class Dual:
 
     Parameters
     ----------
-    B : array of shape (q, n)
-        Influences, one row a constraint, each of length about one.
+    rows : UnitRows
+        B: influences, one row a constraint, each of length about one.
     delta : ndarray of shape (q,)
         Budgets; 0 for utilities.
     lower, upper : ndarray of shape (q,)
@@ -86,7 +87,7 @@ class Dual:
         Bounds on eps.
     """
 
-    B: Float[Array, "q n"]
+    rows: UnitRows
     delta: Float[np.ndarray, "q"]
     lower: Float[np.ndarray, "q"]
     upper: Float[np.ndarray, "q"]
@@ -95,29 +96,33 @@ class Dual:
 
     def at(self, x: Float[np.ndarray, "q"]) -> Point:
         """Return the point at x, in one pass over the rows."""
-        xp, n = array_namespace(self.B), self.B.shape[1]
-        x_on_device = xp.asarray(x, dtype=self.B.dtype, device=device(self.B))
-        falls, hessian = xp.zeros_like(self.B[:, :1])[:, 0], self.B[:, :0] @ self.B[:, :0].T
-        square = unclipped = above = total = 0.0
-        for start in range(0, n, CHUNK_ROWS):
-            b = self.B[:, start : min(n, start + CHUNK_ROWS)]
-            r = x_on_device @ b
-            eps = xp.clip(r, self.lo, self.hi)
-            inside = xp.astype(eps == r, b.dtype)
-            falls = falls + b @ eps
-            hessian = hessian + (b * inside) @ b.T
-            square += eps @ eps
-            unclipped += r @ r
-            above += xp.sum(xp.clip(r, 0.0, None))
-            total += xp.sum(r)
+        falls, hessian = np.zeros(len(x)), self.rows.gram.copy()
+        square = unclipped = total = absolute = 0.0
+        first = self.rows.columns[0]
+        xp = array_namespace(first)
+        x_there = xp.asarray(x, dtype=xp.float64, device=device(first))
+        for _, b in self.rows.blocks():
+            r = x_there @ b
+            eps = clipped(r, self.lo, self.hi)
+            falls += _host(b @ eps)
+            hessian -= _gram_of_some(b, eps != r)
+            square += float(eps @ eps)
+            unclipped += float(r @ r)
+            total += float(xp.sum(r))
+            absolute += float(xp.sum(xp.abs(r)))
         return Point(
             x,
-            _to_numpy(falls),
-            _to_numpy(hessian),
-            float(square) ** 0.5,
-            float(unclipped) ** 0.5,
-            support(self.lo, self.hi, float(above), float(above - total)),
+            falls,
+            hessian,
+            square**0.5,
+            unclipped**0.5,
+            support(self.lo, self.hi, (absolute + total) / 2, (absolute - total) / 2),
         )
+
+    def at_zero(self) -> Point:
+        """Return the point at x = 0, where eps = 0."""
+        nothing = np.zeros(len(self.delta))
+        return Point(nothing, nothing, self.rows.gram, 0.0, 0.0, 0.0)
 
     def gradient(self, point: Point) -> Float[np.ndarray, "q"]:
         """Return the gradient of D, 0 where a bound on x stops the descent."""
@@ -261,14 +266,17 @@ def minimise_quadratic(
     return d
 
 
-def support(lo: float, hi: float, above: float, below: float) -> float:
-    """Return the largest r . eps for lo <= eps <= hi, given the sums of r's two signs.
+def _gram_of_some(b: Float[Array, "q rows"], chosen: Array) -> np.ndarray | float:
+    """Return the Gram matrix of the chosen columns of a block."""
+    xp = array_namespace(b)
+    if not bool(xp.any(chosen)):
+        return 0.0
+    (places,) = xp.nonzero(chosen)
+    if places.shape[0] > FEW * chosen.shape[0]:
+        return _host((b * xp.astype(chosen, b.dtype)) @ b.T)
+    some = xp.take(b, places, axis=1)
+    return _host(some @ some.T)
 
-    A sum that is rounding beside the other counts as zero: a bound may be infinite.
-    """
-    parts = (hi, above, below), (-lo, below, above)
-    return sum((bound * sum_ for bound, sum_, other in parts if sum_ > TOLERANCE * other), 0.0)
 
-
-def _to_numpy(values: Array) -> np.ndarray:
-    return np.asarray(to_device(values, "cpu"), dtype=np.float64)
+def _host(values: Array) -> np.ndarray:
+    return np.asarray(to_device(values, "cpu"))

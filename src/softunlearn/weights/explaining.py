@@ -14,6 +14,7 @@ from array_api_compat import array_namespace, to_device
 from jaxtyping import Float
 
 from softunlearn.objective import HeadObjective
+from softunlearn.row_vectors import Directed
 from softunlearn.rows import Array
 
 RANK = 1e-10
@@ -22,7 +23,7 @@ RANK = 1e-10
 
 def explaining_weights(
     objective: HeadObjective, reference: Float[Array, "p"] | None = None
-) -> Float[Array, "n"]:
+) -> Directed:
     """Return the shortest eps under which the objective's head is a stationary point.
 
     Parameters
@@ -33,7 +34,7 @@ def explaining_weights(
         Gradient of F at the original head, where training had not ended at its optimum: the
         weights then stand for what was changed since, and are 0 at the original head.
     """
-    xp = array_namespace(objective.head.W)
+    xp, objective = array_namespace(objective.head.W), objective.read_once(gram=True)
     gradient = objective.total_gradient()
     if reference is not None:
         gradient = gradient - reference
@@ -44,7 +45,7 @@ def explaining_weights(
         gradient = xp.reshape(by_class - xp.mean(by_class, axis=0, keepdims=True), (-1,))
     x = _solve(_host(objective.gram()), _host(gradient))
     there = xp.asarray(x, dtype=gradient.dtype, device=gradient.device)
-    return -objective.row_products(there[:, None])[:, 0]
+    return Directed(objective, -there[:, None])
 
 
 def _solve(gram: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,0 +1,303 @@
+"""Parquet files as a source of rows.
+
+Only the columns that are needed are read, a batch of rows at a time, in one buffer a column: row
+groups of any size are met without being held. Columns that are all numbers become a matrix; with
+words among them a dataframe, for a model that begins with an encoder. What is missing in a
+feature is NaN, which the model's own imputer may fill; a missing label or weight is refused.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from softunlearn.exceptions import FileError, InputError
+from softunlearn.rows import MIN_CHUNK_ROWS, Chunk
+from softunlearn.streams.streamed import Batch, StreamedRows
+
+READ_BYTES = 2**16
+"""Read of a column at a time. With more, or all columns at once, row groups would be held."""
+
+PAGE_BYTES = 5 * 2**19
+"""What a column takes while it is read: a page as stored, the same decompressed, a dictionary."""
+
+NARROW = ("int8", "int16", "uint8", "uint16", "bool", "halffloat", "float")
+"""Types whose every value float32 holds."""
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """See `Source`.
+
+    Parameters
+    ----------
+    files : tuple of str
+    lengths : tuple of int
+        Rows of each.
+    features, sensitive : tuple of str
+    label : str
+    weight : str or None
+        Columns.
+    dtype : str or None
+        Of the features where all are numbers; None where there are words.
+    batch_rows : int
+    page_bytes : int
+        Taken by all columns while they are read.
+    """
+
+    files: tuple[str, ...]
+    lengths: tuple[int, ...]
+    features: tuple[str, ...]
+    label: str
+    sensitive: tuple[str, ...]
+    weight: str | None
+    dtype: str | None
+    batch_rows: int
+    page_bytes: int
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the features."""
+        return self.features
+
+    @property
+    def batch_bytes(self) -> int:
+        """Return about how much memory a batch takes."""
+        width = len(self.features) * (4 if self.dtype == "float32" else 8) + 16
+        return self.batch_rows * width
+
+    @property
+    def reading_bytes(self) -> int:
+        """Return about how much memory reading takes: a batch as it is stored, and pages."""
+        return self.batch_bytes + self.page_bytes
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+    def without(self, *parts: str) -> "ParquetSource":
+        """Return the source that leaves out "features" or "groups", or both."""
+        source = replace(self, features=()) if "features" in parts else self
+        return replace(source, sensitive=()) if "groups" in parts else source
+
+    def batches(self, at_most: int | None = None) -> Generator[Batch]:
+        """Yield all rows; see `Source`.
+
+        Raises
+        ------
+        FileError
+            A file cannot be read.
+        InputError
+            A label or weight is missing, or is none.
+        """
+        n = min(self.batch_rows, at_most or self.batch_rows)
+        needed = {*self.features, self.label, *self.sensitive, self.weight or self.label}
+        for path in self.files:
+            first_row = 0
+            try:
+                with closing(_opened(path)) as file:
+                    for batch in file.iter_batches(n, columns=sorted(needed), use_threads=False):
+                        yield Batch(self._chunk(batch, path, first_row), path, first_row)
+                        first_row += batch.num_rows
+            except (OSError, pa.ArrowException) as error:
+                raise FileError(f"{path} cannot be read: {_first_line(error)}") from error
+
+    def _chunk(self, batch: pa.RecordBatch, file: str, first_row: int) -> Chunk:
+        def complete(name: str) -> pa.Array:
+            column = batch.column(name)
+            if column.null_count:
+                missing = first_row + int(
+                    np.argmax(column.is_null().to_numpy(zero_copy_only=False))
+                )
+                raise InputError(
+                    f"{file}: column {name!r} has {column.null_count:,} missing values, the first "
+                    f"in row {missing}; drop these rows."
+                )
+            return column
+
+        weight = None
+        if self.weight is not None:
+            weight = _numbers(complete(self.weight), np.float64)
+        return Chunk(
+            self._features(batch), _values(complete(self.label)), self._groups(batch), weight
+        )
+
+    def _features(self, batch: pa.RecordBatch) -> Any:
+        """Return a matrix of which each column lies together, or a dataframe."""
+        if self.dtype is None and self.features:
+            return batch.select(list(self.features)).to_pandas()
+        columns = np.empty((len(self.features), batch.num_rows), dtype=self.dtype)
+        for values, name in zip(columns, self.features, strict=True):
+            values[:] = _numbers(batch.column(name), self.dtype)
+        return columns.T
+
+    def _groups(self, batch: pa.RecordBatch) -> Any:
+        if not self.sensitive:
+            return None
+        table = batch.select(list(self.sensitive)).to_pandas()
+        return table if len(self.sensitive) > 1 else table.iloc[:, 0]
+
+
+def from_parquet(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    label: str,
+    features: Sequence[str] | None = None,
+    sensitive: str | Sequence[str] | None = None,
+    weight: str | None = None,
+    dtype: str | None = None,
+    chunk_bytes: int = 2**24,
+) -> StreamedRows:
+    """Return the rows of Parquet files; see `Rows.from_parquet`."""
+    if dtype not in (None, "float32", "float64"):
+        raise ValueError(f'`dtype` must be "float32" or "float64", got {dtype!r}.')
+    if not isinstance(chunk_bytes, int) or chunk_bytes < 1:
+        raise ValueError(f"`chunk_bytes` must be an integer of at least 1, got {chunk_bytes!r}.")
+    groups = (sensitive,) if isinstance(sensitive, str) else tuple(sensitive or ())
+    roles = (label, *groups, *([] if weight is None else [weight]))
+    files = [_described(path) for path in _files(paths)]
+    if features is None:
+        features = [name for name in files[0].types if name not in roles]
+    _check_roles(tuple(features), roles)
+    for file in files:
+        _check_file(
+            file, tuple(features), label, (*groups, *([weight] if weight else [])), files[0]
+        )
+    if weight is not None and _kind(files[0].types[weight]) != "number":
+        raise InputError(f"{files[0].path}: the weights {weight!r} are no numbers.")
+    types = {file.types[name] for file in files for name in features}
+    words = any(_kind(type_) != "number" for type_ in types)
+    narrow = all(str(type_) in NARROW for type_ in types)
+    dtype = None if words else dtype or ("float32" if narrow else "float64")
+    row_bytes = max(1, len(features)) * (4 if dtype == "float32" else 8)
+    source = ParquetSource(
+        files=tuple(file.path for file in files),
+        lengths=tuple(file.n_rows for file in files),
+        features=tuple(features),
+        label=label,
+        sensitive=groups,
+        weight=weight,
+        dtype=dtype,
+        batch_rows=max(MIN_CHUNK_ROWS, chunk_bytes // row_bytes),
+        page_bytes=min(
+            PAGE_BYTES * (len(features) + len(roles)), max(file.group_bytes for file in files)
+        ),
+    )
+    return StreamedRows(source)
+
+
+class _File(NamedTuple):
+    """What a file says of itself."""
+
+    path: str
+    n_rows: int
+    group_bytes: int
+    types: dict[str, pa.DataType]
+
+
+def _files(paths: Any) -> list[str]:
+    """Return the files that are named: those in a folder by name."""
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    found: list[str] = []
+    for path in map(Path, several):
+        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not inside:
+            raise FileError(f"{path} holds no .parquet file.")
+        found += map(str, inside)
+    if not found:
+        raise FileError("`paths` must name at least one Parquet file, got none.")
+    return found
+
+
+def _opened(path: str) -> pq.ParquetFile:
+    if not Path(path).is_file():
+        raise FileError(f"{path} is not a file.")
+    try:
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)
+    except (OSError, pa.ArrowException) as error:
+        raise FileError(f"{path} is not a Parquet file: {_first_line(error)}") from error
+
+
+def _described(path: str) -> _File:
+    with closing(_opened(path)) as file:
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = range(metadata.num_row_groups)
+        largest = max((metadata.row_group(i).total_byte_size for i in groups), default=0)
+        return _File(
+            path, metadata.num_rows, largest, dict(zip(schema.names, schema.types, strict=True))
+        )
+
+
+def _check_roles(features: tuple[str, ...], roles: tuple[str, ...]) -> None:
+    """Raise where a column has two parts to play."""
+    named = [*features, *roles]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise ValueError(
+            f"A column can be a feature, the label, a group or the weight, and {twice[0]!r} is "
+            "named twice."
+        )
+    if not features:
+        raise InputError(
+            "The files have no column beside label, groups and weight; give features."
+        )
+
+
+def _check_file(
+    file: _File, features: tuple[str, ...], label: str, others: tuple[str, ...], first: _File
+) -> None:
+    """Raise where a file cannot be read as the first one is."""
+    if file.n_rows == 0:
+        raise InputError(f"{file.path} has no rows; leave it out.")
+    columns = (*features, label, *others)
+    if missing := [repr(name) for name in columns if name not in file.types]:
+        has = ", ".join(map(repr, list(file.types)[:8]))
+        raise InputError(f"{file.path} has no column {', '.join(missing)}; its columns are {has}.")
+    for name in columns:
+        type_, expected = file.types[name], first.types[name]
+        if _kind(type_) == "":
+            raise InputError(
+                f"{file.path}: column {name!r} holds {type_}, which is neither a number nor a "
+                "word; name the model's columns with features=."
+            )
+        if _kind(type_) != _kind(expected):
+            raise InputError(
+                f"{file.path}: column {name!r} holds {type_}, and {expected} in {first.path}; "
+                "write all files with one schema."
+            )
+
+
+def _kind(type_: pa.DataType) -> str:
+    """Return "number", "word", or "" for what is neither."""
+    if pa.types.is_dictionary(type_):
+        return _kind(type_.value_type) and "word"
+    if pa.types.is_boolean(type_) or pa.types.is_integer(type_) or pa.types.is_floating(type_):
+        return "number"
+    if pa.types.is_decimal(type_):
+        return "number"
+    return "word" if pa.types.is_string(type_) or pa.types.is_large_string(type_) else ""
+
+
+def _numbers(column: pa.Array, dtype: Any) -> np.ndarray:
+    """Return numbers, NaN where one is missing."""
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    return column.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+
+
+def _values(column: pa.Array) -> np.ndarray:
+    """Return the values as Python or NumPy has them."""
+    if _kind(column.type) == "number":
+        return column.to_numpy(zero_copy_only=False)
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    words = np.array(coded.dictionary.to_pylist(), dtype=object)
+    return words[coded.indices.to_numpy()]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".") + "."
