@@ -42,7 +42,7 @@ class Rows:
     Parameters
     ----------
     X : array-like of shape (n, ...)
-        What the model takes: an array, a sparse matrix or a dataframe.
+        What the model takes: an array, a sparse matrix, a dataframe or a mapping of columns.
     y : array-like of shape (n,)
         Labels, as the model knows them.
     g : array-like of shape (n,) or (n, m), dataframe, or dict of columns, optional
@@ -77,6 +77,8 @@ class Rows:
     def __len__(self) -> int:
         # a torch DataLoader's own length counts batches
         X = self.X.dataset if hasattr(self.X, "collate_fn") else self.X
+        if isinstance(X, Mapping):  # columns; its own length counts those
+            return 0 if not X else len(Rows(next(iter(X.values())), None))
         return int(X.shape[0]) if hasattr(X, "shape") else len(X)
 
     @classmethod

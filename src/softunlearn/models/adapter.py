@@ -124,15 +124,24 @@ def _adapter(model: Any) -> ModelAdapter:
     if "torch" in sys.modules:
         from torch.nn import Module
 
-        from softunlearn.models.torch_module import TorchModule
-
         if isinstance(model, Module):
-            return TorchModule(model)
+            return _torch_adapter(model)
     raise ModelError(
         f"No linear head is known in a {type(model).__name__}. Give a trained scikit-learn "
         "LogisticRegression, LogisticRegressionCV, SGDClassifier(loss='log_loss') or "
         "MLPClassifier, a Pipeline that ends in one, or a torch module."
     )
+
+
+def _torch_adapter(module: Any) -> ModelAdapter:
+    from softunlearn.models.torch_module import TorchModule
+
+    if sys.modules.get("transformers") is not None:
+        from softunlearn.models.hugging_face import HuggingFace, PreTrainedModel
+
+        if isinstance(module, PreTrainedModel):
+            return HuggingFace(module)
+    return TorchModule(module)
 
 
 def _scikit_learn_adapter(model: Any) -> ModelAdapter:

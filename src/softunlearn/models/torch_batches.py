@@ -30,21 +30,21 @@ def batches(X: Any, size: int) -> Iterator[Any]:
         The rows are not numbers, or a loader does not keep their order.
     """
     if isinstance(X, DataLoader):
-        yield from _loaded(X)
+        yield from map(_inputs, loaded(X))
         return
     if isinstance(X, Dataset) or (isinstance(X, list) and X and _is_item(X[0])):
         if not hasattr(X, "__len__"):
             raise InputError("a data set must have a length; give one with __len__, not a stream")
         items: Any = X
-        yield from _loaded(DataLoader(items, batch_size=size))
+        yield from map(_inputs, loaded(DataLoader(items, batch_size=size)))
         return
     rows: Any = csr_array(X) if issparse(X) else getattr(X, "iloc", X)  # sliced by position
     for start in range(0, len(Rows(X, None)), size):
         yield _tensor(rows[start : start + size])
 
 
-def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Yield a loader's inputs, if it gives every row once, in order."""
+def loaded(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Yield a loader's batches, if it gives every row once, in order."""
     sampler = loader.batch_sampler
     in_order = (
         type(sampler) is BatchSampler
@@ -59,8 +59,7 @@ def _loaded(loader: DataLoader[Any]) -> Iterator[Any]:
     generator = loader.generator
     state = None if generator is None else generator.get_state()
     try:
-        for batch in loader:
-            yield _inputs(batch)
+        yield from loader
     finally:
         if generator is not None and state is not None:
             generator.set_state(state)

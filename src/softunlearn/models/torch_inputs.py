@@ -15,7 +15,7 @@ from torch import Tensor
 from softunlearn.attacks.gradient import GradientAttack, odds_against
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.losses import predicted_class
-from softunlearn.models.torch_batches import batches, first_line
+from softunlearn.models.torch_batches import first_line
 from softunlearn.models.torch_running import on_device, undisturbed
 from softunlearn.rows import Array, Rows
 
@@ -38,7 +38,7 @@ def perturbed(adapter: "TorchModule", attack: GradientAttack, X: Any, y: Any) ->
     n, done, parts = len(Rows(X, None)), 0, []
     codes = None if y is None else _codes(y, n, len(adapter.head(1).classes))
     with undisturbed(adapter.module):
-        for inputs in batches(X, adapter.batch_size):
+        for inputs in adapter.batches(X):
             x = _floating(inputs)
             some = None if codes is None else codes[done : done + len(x)]
             parts.append(_attacked(adapter, attack, x, some).to(x.device))

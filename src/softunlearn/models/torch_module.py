@@ -138,6 +138,10 @@ class TorchModule:
             )
         return names[-1]
 
+    def batches(self, X: Any, size: int | None = None) -> Iterator[Any]:
+        """Yield the inputs of consecutive rows, `batch_size` of them or `size` at a time."""
+        return batches(X, size or self.batch_size)
+
     def located(self, X: Any) -> "TorchModule":
         """Return the adapter that knows which layer gives the logits, by running the first rows.
 
@@ -150,7 +154,7 @@ class TorchModule:
             return self
         try:
             with undisturbed(self.module):
-                name = self._producer(next(batches(X, FIRST_ROWS)))
+                name = self._producer(next(self.batches(X, FIRST_ROWS)))
         except (InputError, StopIteration):
             return self  # bad rows, or none: said by whoever encodes them, with their name
         if name is None:
@@ -287,7 +291,7 @@ class TorchModule:
         n, done = len(Rows(X, None)), 0
         phi = np.zeros((0, self._layer(self.layer_name).in_features), dtype=np.float32)
         with undisturbed(self.module):
-            for inputs in batches(X, self.batch_size):
+            for inputs in self.batches(X):
                 part = _numpy(self.checked(inputs).inputs)
                 if done == 0:
                     phi = np.empty((n, part.shape[1]), dtype=part.dtype)
@@ -316,19 +320,22 @@ class TorchModule:
     def checked(self, inputs: Any) -> Call:
         """Return what entered and left the layer; raise where the latter is not the logits."""
         name = self.layer_name
-        layer = self._layer(name)
-        with watched({name: layer}) as calls:
+        with watched({name: self._layer(name)}) as calls:
             output = self.run(inputs)
-        call = calls.get(name)
+        return self._confirmed(calls.get(name), output, inputs)
+
+    def _confirmed(self, call: Call | None, output: Tensor, inputs: Any) -> Call:
+        """Return the layer's call, if the module returns what came of it."""
+        name = self.layer_name
         if call is None or not is_same(call.output, output):
             found = self._producer(inputs)
             if found is None or found == name:
                 raise ModelError(self._no_producer())
             raise ModelError(
                 f"The module's logits come from its layer {found!r}, not from {name!r}: give "
-                f"TorchModule(module, head={found!r})."
+                f"{type(self).__name__}(module, head={found!r})."
             )
-        check_head(name, layer, call)
+        check_head(name, self._layer(name), call)
         return call
 
     def _producer(self, inputs: Any) -> str | None:
@@ -361,7 +368,7 @@ class TorchModule:
                 yield tensor_name.encode()
                 yield from content(tensor)
         with undisturbed(module):
-            for inputs in batches(X, self.batch_size):
+            for inputs in self.batches(X):
                 yield from content(inputs)
 
 

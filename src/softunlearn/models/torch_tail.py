@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from softunlearn.models.torch_batches import batches
+from softunlearn.exceptions import InputError
 from softunlearn.models.torch_running import eager
 from softunlearn.rows import Rows
 
@@ -47,7 +47,7 @@ class TorchTail:
         self._layers = _own_parameters(self._work.module, self._names)
         self._parameters = [p for layer in self._layers for p in layer.parameters(recurse=False)]
         like = self._parameters[0]
-        self._inputs = _joined(list(batches(rows.X, adapter.batch_size)))
+        self._inputs = _joined(list(adapter.batches(rows.X, len(rows))))
         self.labels = torch.as_tensor(rows.y, device=like.device)
         weight = None if rows.weight is None else torch.as_tensor(rows.weight, device=like.device)
         self.weight = None if weight is None else weight.to(like.dtype)
@@ -153,6 +153,8 @@ def _joined(parts: list[Any]) -> Any:
     """Return batches of inputs as one: a tensor, a tuple of tensors, or a mapping of them."""
     first = parts[0]
     if isinstance(first, Tensor):
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise InputError("the batches' inputs differ in shape; pad all rows to one length")
         return torch.cat(parts)
     if isinstance(first, Mapping):
         return {name: _joined([part[name] for part in parts]) for name in first}

@@ -117,7 +117,7 @@ def _readable(given: Rows, encoded: Rows) -> pd.DataFrame:
     if isinstance(X, pd.Series):
         return X.to_frame("value")
     names = given.feature_names
-    if isinstance(X, list | np.ndarray) and np.ndim(X) <= 2:
+    if isinstance(X, list | np.ndarray) and np.ndim(X[:1]) <= 2:  # images may differ in size
         X = np.asarray(X)
         if X.ndim == 1:
             return pd.DataFrame({"value": X})
