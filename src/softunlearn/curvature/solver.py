@@ -54,9 +54,8 @@ class Curvature(Protocol):
     >>> from softunlearn.objective import HeadObjective
     >>> rows = su.Rows(np.eye(2), np.array([0, 1]))
     >>> objective = HeadObjective(LinearHead(np.zeros((1, 2)), None, l2=0.75), rows)
-    >>> Cholesky().factor(objective).inverse()
-    array([[1., 0.],
-           [0., 1.]])
+    >>> Cholesky().factor(objective).solve(np.ones((2, 1))).x[:, 0]
+    array([1., 1.])
     """
 
     @property
@@ -85,6 +84,18 @@ class DenseCurvature(Curvature, Protocol):
 
     What needs all of H^-1 asks whether it has one of these, and does without where it has not:
     leverage is then unknown.
+
+    Examples
+    --------
+    >>> import numpy as np, softunlearn as su
+    >>> from softunlearn.curvature import Cholesky
+    >>> from softunlearn.head import LinearHead
+    >>> from softunlearn.objective import HeadObjective
+    >>> rows = su.Rows(np.eye(2), np.array([0, 1]))
+    >>> objective = HeadObjective(LinearHead(np.zeros((1, 2)), None, l2=0.75), rows)
+    >>> Cholesky().factor(objective).inverse()
+    array([[1., 0.],
+           [0., 1.]])
     """
 
     def inverse(self) -> Float[Array, "p p"]:
@@ -106,7 +117,7 @@ class CurvatureSolver(Protocol):
 
     >>> import numpy as np, softunlearn as su
     >>> class Diagonal:
-    ...     damping, condition = 0.0, 1.0
+    ...     damping, condition, name = 0.0, 1.0, "the diagonal alone"
     ...     def __init__(self, objective=None):
     ...         self.objective = objective
     ...     def factor(self, objective):
@@ -115,8 +126,6 @@ class CurvatureSolver(Protocol):
     ...         x = rhs / self.objective.hessian_diagonal()[:, None]
     ...         residual = np.linalg.norm(self.objective.hvp(x) - rhs) / np.linalg.norm(rhs)
     ...         return Solution(x, float(residual))
-    ...     def inverse(self):
-    ...         return np.diag(1 / self.objective.hessian_diagonal())
     >>> isinstance(Diagonal(), CurvatureSolver), isinstance(Diagonal(), Curvature)
     (True, True)
 
