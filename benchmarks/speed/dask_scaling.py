@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,10 +69,12 @@ def _cluster(n_workers: int) -> LocalCluster:
 
 def _correct(client: Client, path: Path, model, validation) -> tuple[float, float]:
     """Return the seconds of a correction, and the processor time of the busiest worker in it."""
-    before, began = client.run(time.process_time), time.perf_counter()
+    before: Any = client.run(time.process_time)
+    began = time.perf_counter()
     train = su.Rows.from_parquet(path, label="y", cluster=client)
     su.correct(model, train=train, validation=validation, insist=True)
-    seconds, after = time.perf_counter() - began, client.run(time.process_time)
+    seconds = time.perf_counter() - began
+    after: Any = client.run(time.process_time)
     return seconds, max(after[worker] - before[worker] for worker in before)
 
 

@@ -136,10 +136,10 @@ def _adapter(model: Any) -> ModelAdapter:
 def _torch_adapter(module: Any) -> ModelAdapter:
     from softunlearn.models.torch_module import TorchModule
 
-    if sys.modules.get("transformers") is not None:
-        from softunlearn.models.hugging_face import HuggingFace, PreTrainedModel
+    if (transformers := sys.modules.get("transformers")) is not None:
+        from softunlearn.models.hugging_face import HuggingFace
 
-        if isinstance(module, PreTrainedModel):
+        if isinstance(module, transformers.PreTrainedModel):
             return HuggingFace(module)
     return TorchModule(module)
 

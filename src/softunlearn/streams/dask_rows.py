@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any
 
 import cloudpickle
-import dask
+import dask.config
 from distributed import Client, Future, KilledWorker, as_completed, get_worker
 
 from softunlearn.exceptions import FileError, InputError, SoftUnlearnError
@@ -48,7 +48,7 @@ FAN_IN = 8
 def on_cluster(rows: StreamedRows, cluster: Any) -> "DaskRows":
     """Return the rows as read by the workers of a cluster; see `Rows.from_parquet`."""
     assert isinstance(rows.source, ParquetSource)
-    client = cluster if isinstance(cluster, Client) else _connected(cluster)
+    client: Any = cluster if isinstance(cluster, Client) else _connected(cluster)
     if not client.nthreads():
         raise InputError(
             f"The cluster at {client.scheduler.address} has no workers; start some "
@@ -165,7 +165,7 @@ class Parts:
     client: Client
     source: ParquetSource
     convert: Callable[[Chunk, int], Chunk] | None
-    logged: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    logged: Counter[Any] = field(default_factory=Counter)
 
     @cached_property
     def topic(self) -> str:
@@ -195,8 +195,8 @@ class Parts:
 
     def log_lost(self) -> None:
         """Log what has been computed again since this was last called."""
-        events = self.client.get_events(self.topic) or ()
-        begun = Counter((one["what"], one["rows"], one["task"]) for _, one in events)
+        events: Any = self.client.get_events(self.topic) or ()
+        begun: Counter[Any] = Counter((one["what"], one["rows"], one["task"]) for _, one in events)
         again = Counter({task: n - 1 for task, n in begun.items()}) - self.logged
         self.logged.update(again)
         for what in sorted({what for what, _, _ in again}):
@@ -206,7 +206,8 @@ class Parts:
 
 def _n_threads(client: Client) -> int:
     """Return how many threads the workers have."""
-    return max(1, sum(client.nthreads().values()))
+    threads: Any = client.nthreads()
+    return max(1, sum(threads.values()))
 
 
 def _submitted(client: Client, task: Callable[..., Any], *arguments: Any) -> Future:
