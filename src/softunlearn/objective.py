@@ -70,10 +70,11 @@ class HeadObjective:
 
     def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
         """Return G v: every row's gradient times m parameter vectors."""
+        push = self._push(v)
 
         def part(chunk: Chunk) -> Array:
             phi, dz = self._row_gradients(chunk)
-            return array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
+            return array_namespace(v).sum(push(phi) * dz[:, :, None], axis=1)
 
         return self.rows.map(part)
 
@@ -99,11 +100,11 @@ class HeadObjective:
         Given `probabilities`, as the method of this name returns them, logits are not computed
         anew: a third of the work.
         """
-        kept = () if probabilities is None else (probabilities,)
+        push, kept = self._push(v), () if probabilities is None else (probabilities,)
 
         def part(chunk: Chunk, *kept: Array) -> tuple[Array, Array]:
             phi = self._phi(chunk)
-            return phi, self._curvature_product(chunk, phi, self._push(phi, v), *kept)
+            return phi, self._curvature_product(chunk, phi, push(phi), *kept)
 
         return self._pull(part, *kept) + self.head.penalty[:, None] * v
 
@@ -175,12 +176,12 @@ class HeadObjective:
         For one logit it is k_i phi_i^T H^-1 phi_i. The values sum to the number of parameters
         that the rows, rather than the penalty, determine. Beyond the paper.
         """
-        xp, (k, d) = array_namespace(inverse), self.head.W.shape
+        xp, (k, d), push = array_namespace(inverse), self.head.W.shape, self._push(inverse)
 
         def part(chunk: Chunk) -> Array:
             phi = self._phi(chunk)
             curvature = self._row_curvature(chunk, phi)
-            hat = self._push(phi, inverse)  # (n, a, p): rows of [Phi, 1] times H^-1
+            hat = push(phi)  # (n, a, p): rows of [Phi, 1] times H^-1
             h = xp.zeros_like(phi[:, 0])
             for b in range(k):
                 block = hat[:, :, b * self.head.width : (b + 1) * self.head.width]
@@ -226,18 +227,22 @@ class HeadObjective:
         identity = xp.eye(W.shape[0], dtype=W.dtype, device=W.device)
         return self._curvature_product(chunk, phi, identity[None, :, :])
 
-    def _push(self, phi: Array, v: Array) -> Array:
-        """Return the change of each row's logits along m parameter vectors, shape (n, k, m).
+    def _push(self, v: Array) -> Callable[[Array], Array]:
+        """Return what turns features into the change of logits along m parameter vectors.
 
-        In memory the classes of one vector lie side by side: sums over them are the faster.
+        Its shape is (n, k, m). In memory the classes of one vector lie side by side: sums over
+        them are the faster.
         """
-        xp = array_namespace(v)
-        k, d = self.head.W.shape
+        xp, (k, d), m = array_namespace(v), self.head.W.shape, v.shape[1]
         W, b = self.head.split(v)
-        stacked = xp.reshape(xp.permute_dims(W, (1, 2, 0)), (d, v.shape[1] * k))
-        dz = xp.reshape(phi @ stacked, (phi.shape[0], v.shape[1], k))
-        dz = dz if b is None else dz + b.T[None, :, :]
-        return xp.permute_dims(dz, (0, 2, 1))
+        stacked = xp.reshape(xp.permute_dims(W, (2, 0, 1)), (m * k, d))
+
+        def push(phi: Array) -> Array:
+            dz = xp.reshape(phi @ stacked.T, (phi.shape[0], m, k))
+            dz = dz if b is None else dz + b.T[None, :, :]
+            return xp.permute_dims(dz, (0, 2, 1))
+
+        return push
 
     def _pull(self, part: Callable[..., tuple[Array, Array]], *aligned: Array) -> Array:
         """Return m functions' parameter gradients, shape (p, m): `_push` transposed.
