@@ -125,13 +125,15 @@ class HeadObjective:
 
     def row_products(self, v: Float[Array, "p m"]) -> Float[Array, "n m"]:
         """Return G v: every row's gradient times m parameter vectors."""
-        return self.rows.map(lambda chunk: self._row_products(chunk, v)[-1])
+        push = self._push(v)
+        return self.rows.map(lambda chunk: self._row_products(chunk, push)[-1])
 
     def row_products_by_chunk(
         self, v: Float[Array, "p m"]
     ) -> Iterator[tuple[slice, Float[Array, "rows m"]]]:
         """Yield G v of some rows after the other, and which these are."""
-        return self.rows.stream(lambda chunk: self._row_products(chunk, v)[-1])
+        push = self._push(v)
+        return self.rows.stream(lambda chunk: self._row_products(chunk, push)[-1])
 
     def pullback(self, dz: Float[Array, "n k m"]) -> Float[Array, "p m"]:
         """Return the parameter gradients of m functions of the logits, from their dz."""
@@ -155,11 +157,11 @@ class HeadObjective:
         Given `probabilities`, as the method of this name returns them, logits are not computed
         anew: a third of the work.
         """
-        kept = () if probabilities is None else (probabilities,)
+        push, kept = self._push(v), () if probabilities is None else (probabilities,)
 
         def part(chunk: Chunk, *kept: Array) -> tuple[Array, Array]:
             phi = self._phi(chunk)
-            return phi, self._curvature_product(chunk, phi, self._push(phi, v), *kept)
+            return phi, self._curvature_product(chunk, phi, push(phi), *kept)
 
         return self._pull(part, *kept) + self.head.penalty[:, None] * v
 
@@ -220,8 +222,10 @@ class HeadObjective:
             pulled = self.totals.gram @ v
             return pulled, v.T @ pulled
 
+        push = self._push(v)
+
         def part(chunk: Chunk) -> tuple[Array, ...]:
-            phi, dz, a = self._row_products(chunk, v)
+            phi, dz, a = self._row_products(chunk, push)
             return *_pull_pieces(phi, dz[:, :, None] * a[:, None, :]), a.T @ a
 
         gradient, edge, inner = self.rows.sum(part)
@@ -243,12 +247,12 @@ class HeadObjective:
         For one logit it is k_i phi_i^T H^-1 phi_i. The values sum to the number of parameters
         that the rows, rather than the penalty, determine. Beyond the paper.
         """
-        xp, (k, d) = array_namespace(inverse), self.head.W.shape
+        xp, (k, d), push = array_namespace(inverse), self.head.W.shape, self._push(inverse)
 
         def part(chunk: Chunk) -> Array:
             phi = self._phi(chunk)
             curvature = self._row_curvature(chunk, phi)
-            hat = self._push(phi, inverse)  # (n, a, p): rows of [Phi, 1] times H^-1
+            hat = push(phi)  # (n, a, p): rows of [Phi, 1] times H^-1
             h = xp.zeros_like(phi[:, 0])
             for b in range(k):
                 block = hat[:, :, b * self.head.width : (b + 1) * self.head.width]
@@ -277,10 +281,12 @@ class HeadObjective:
         dz = self.loss.logit_gradient(self.head.logits(phi), chunk.y)
         return phi, dz if chunk.weight is None else chunk.weight[:, None] * dz
 
-    def _row_products(self, chunk: Chunk, v: Array) -> tuple[Array, Array, Array]:
-        """Return the rows of G as `_row_gradients` does, and G v."""
+    def _row_products(
+        self, chunk: Chunk, push: Callable[[Array], Array]
+    ) -> tuple[Array, Array, Array]:
+        """Return the rows of G as `_row_gradients` does, and G v; `push` is `_push(v)`."""
         phi, dz = self._row_gradients(chunk)
-        return phi, dz, array_namespace(v).sum(self._push(phi, v) * dz[:, :, None], axis=1)
+        return phi, dz, array_namespace(dz).sum(push(phi) * dz[:, :, None], axis=1)
 
     def _curvature_product(
         self, chunk: Chunk, phi: Array, u: Array, p: Array | None = None
@@ -305,18 +311,22 @@ class HeadObjective:
         identity = xp.eye(W.shape[0], dtype=W.dtype, device=W.device)
         return self._curvature_product(chunk, phi, identity[None, :, :])
 
-    def _push(self, phi: Array, v: Array) -> Array:
-        """Return the change of each row's logits along m parameter vectors, shape (n, k, m).
+    def _push(self, v: Array) -> Callable[[Array], Array]:
+        """Return what turns features into the change of logits along m parameter vectors.
 
-        In memory the classes of one vector lie side by side: sums over them are the faster.
+        Its shape is (n, k, m). In memory the classes of one vector lie side by side: sums over
+        them are the faster.
         """
-        xp = array_namespace(v)
-        k, d = self.head.W.shape
+        xp, (k, d), m = array_namespace(v), self.head.W.shape, v.shape[1]
         W, b = self.head.split(v)
-        stacked = xp.reshape(xp.permute_dims(W, (1, 2, 0)), (d, v.shape[1] * k))
-        dz = xp.reshape(phi @ stacked, (phi.shape[0], v.shape[1], k))
-        dz = dz if b is None else dz + b.T[None, :, :]
-        return xp.permute_dims(dz, (0, 2, 1))
+        stacked = xp.reshape(xp.permute_dims(W, (2, 0, 1)), (m * k, d))
+
+        def push(phi: Array) -> Array:
+            dz = xp.reshape(phi @ stacked.T, (phi.shape[0], m, k))
+            dz = dz if b is None else dz + b.T[None, :, :]
+            return xp.permute_dims(dz, (0, 2, 1))
+
+        return push
 
     def _pull(self, part: Callable[..., tuple[Array, Array]], *aligned: Array) -> Array:
         """Return m functions' parameter gradients, shape (p, m): `_push` transposed.
