@@ -124,7 +124,9 @@ def targets_of(trained: Trained) -> dict[str, su.Target]:
 def leverages(trained: Trained) -> np.ndarray:
     """Return every training row's leverage."""
     objective, _ = on_head(trained.model, trained.train, list(targets_of(trained).values()))
-    return leverage(objective, Cholesky().factor(objective))
+    h = leverage(objective, Cholesky().factor(objective))
+    assert h is not None  # H is held whole
+    return h
 
 
 def _every(rows: su.Rows, step: int, first: int) -> su.Rows:
