@@ -231,7 +231,8 @@ def large() -> None:
     for start in range(0, n, 5000):
         part = slice(start, start + 5000)
         X[part] = np.maximum(means[y[part]] + 3 * rng.normal(size=(5000, d)), 0)
-    W = 0.05 * (means - means.mean(axis=0)).astype(np.float64)
+    W = (means - means.mean(axis=0)).astype(np.float64)
+    W *= 2 / (X[:1000] @ W.T).std()  # not trained, but as much in doubt as a trained one
     head = LinearHead(W, np.zeros(k), l2=1.0, classes=tuple(range(k)))
     objective = HeadObjective(head, Rows(X, y))
     watch, other = Watch(lambda x: np.zeros(1)), Rows(X[:2000], y[:2000], y[:2000] % 2)
