@@ -29,6 +29,18 @@ def test_a_dense_hessian_is_for_heads_that_are_not_wide(n, d, k, solver):
     assert isinstance(Automatic().choose(HeadObjective(head, rows)), solver)
 
 
+def test_rows_that_are_read_are_read_once_where_memory_allows():
+    """A product a pass would read them some dozens of times."""
+
+    class Read(Rows):
+        in_memory = False
+
+    rows = Read(np.broadcast_to(0.0, (10**7, 100)), np.broadcast_to(0, 10**7))
+    for k, solver in ((3, Cholesky), (100, ConjugateGradients)):
+        head = LinearHead(np.zeros((k, 100)), None, classes=tuple(range(k)))
+        assert isinstance(Automatic().choose(HeadObjective(head, rows)), solver)
+
+
 def images(n, d, k, rng):
     """Return features of k classes, two of them confused in one group more than in the other."""
     y, g = rng.integers(k, size=n), rng.integers(2, size=n)

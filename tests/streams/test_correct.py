@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import softunlearn as su
+from softunlearn.curvature import ConjugateGradients
 from softunlearn.paths import Relinearised
 from softunlearn.streams.streamed import StreamedRows
 
@@ -391,3 +392,18 @@ def test_a_report_and_a_folder_can_be_had(data, tmp_path):
     other.save(tmp_path / "corrected")
     saved = su.load(tmp_path / "corrected")
     np.testing.assert_allclose(saved.weights.eps, one.weights, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("weight", [None, "w"])
+def test_conjugate_gradients_read_the_rows_for_every_product(data, weight):
+    """A head too wide for a dense H is corrected all the same."""
+    model = logistic(data, "three", weight=weight)
+    solver = ConjugateGradients(tolerance=1e-9)
+    found, exact = (
+        corrected(data, model, "three", weight=weight, streamed=True, curvature=how, insist=True)
+        for how in (solver, None)
+    )
+    assert found.influence.solver == "conjugate gradients"
+    assert [p.step for p in found.frontier] == [p.step for p in exact.frontier]
+    theta, expected = found.frontier[-1].head.theta, exact.frontier[-1].head.theta
+    np.testing.assert_allclose(theta, expected, rtol=1e-5, atol=1e-6)

@@ -44,8 +44,13 @@ def client():
 @pytest.fixture(autouse=True)
 def without_shape_checks(monkeypatch):
     """The test run's shape checks wrap functions in what cannot travel: the workers have none."""
-    packed = dask_rows._packed
-    monkeypatch.setattr(dask_rows, "_packed", lambda function: packed(inspect.unwrap(function)))
+
+    class Unwrapping(dask_rows._Pickler):
+        def reducer_override(self, obj):
+            plain = inspect.unwrap(obj) if inspect.isfunction(obj) else obj
+            return super().reducer_override(plain)
+
+    monkeypatch.setattr(dask_rows, "_Pickler", Unwrapping)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,9 @@ class Automatic:
     """`Cholesky` where a dense H is small in memory and time, else `ConjugateGradients`.
 
     Of one logit the Hessian is a single Gram matrix, which the iterative solver would need too:
-    there only memory decides. Of k classes it is k (k + 1) / 2 of them.
+    there only memory decides. Of k classes it is k (k + 1) / 2 of them. Of rows that are not in
+    memory, too, only memory decides: the dense solver reads them once, the iterative one for every
+    product.
 
     Examples
     --------
@@ -42,5 +44,5 @@ class Automatic:
         """Return the solver for an objective."""
         (k, d), n, p = objective.head.W.shape, len(objective.rows), objective.head.n_parameters
         operations = n * d * d * k * (k + 1) + p**3 / 3
-        quick, small = k == 1 or operations <= MAX_OPERATIONS, p <= MAX_PARAMETERS
-        return Cholesky() if quick and small else ConjugateGradients()
+        quick = k == 1 or operations <= MAX_OPERATIONS or not objective.rows.in_memory
+        return Cholesky() if quick and p <= MAX_PARAMETERS else ConjugateGradients()

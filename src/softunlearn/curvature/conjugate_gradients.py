@@ -52,7 +52,8 @@ class ConjugateGradients:
     The right choice where a dense H is too large or takes too long: heads of several classes from
     about a thousand parameters on. Memory is that of a few parameter vectors and `memory`; the
     time is some 10 to 40 products with H, 4 n d k operations each for every right-hand side. It
-    gives no leverage, which needs all of H^-1.
+    gives no leverage, which needs all of H^-1. Rows that are not in memory are read for every
+    product.
 
     Parameters
     ----------
@@ -131,7 +132,8 @@ class _Rough:
     probabilities : array of shape (n, k) or None
         None where they do not fit the memory: they are then computed at every product.
     dense : bool
-        Whether there is memory for a dense block of each class, and whether it pays.
+        Whether there is memory for a dense block of each class, which takes rows by their number,
+        and whether it pays.
     """
 
     objective: HeadObjective
@@ -144,13 +146,14 @@ class _Rough:
         xp, (k, d), n = array_namespace(head.W), head.W.shape, len(objective.rows)
         if 4 * n * k <= memory:
             probabilities, memory = objective.probabilities(xp.float32), memory - 4 * n * k
-        fits = probabilities is not None and 4 * k * d * d <= memory
+        fits = rows.in_memory and probabilities is not None and 4 * k * d * d <= memory
         dense = fits and k > 1 and d * d <= min(MAX_BASIS**2, MAX_BLOCK_COST * n)
         memory -= 4 * k * d * d * dense
-        if rows.X.dtype != xp.float32 and 4 * n * d <= memory:
-            rows = rows.with_features(xp.astype(rows.X, xp.float32))
-        if rows.weight is not None:
-            rows = replace(rows, weight=xp.astype(rows.weight, xp.float32))
+        if rows.in_memory:
+            if rows.X.dtype != xp.float32 and 4 * n * d <= memory:
+                rows = rows.with_features(xp.astype(rows.X, xp.float32))
+            if rows.weight is not None:
+                rows = replace(rows, weight=xp.astype(rows.weight, xp.float32))
         b = None if head.b is None else xp.astype(head.b, xp.float32)
         head = replace(head, W=xp.astype(head.W, xp.float32), b=b, l2=0.0)
         return cls(replace(objective, head=head, rows=rows), probabilities, dense)
