@@ -26,7 +26,11 @@ from benchmarks.paper import (
     weights,
 )
 from benchmarks.paper.kept import OUT, Job, write
+from benchmarks.paper.setting import DATA
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
+
+from softunlearn import datasets
+from softunlearn.exceptions import DataUnavailableError
 
 PARTS = {
     part.__name__.rpartition(".")[2]: part
@@ -43,6 +47,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--page", type=Path, help="where to write the page (default: its folder)")
     options = parser.parse_args()
+    try:
+        for name in DATA:
+            if datasets.locate(name) is None:
+                datasets.fetch(name)
+    except DataUnavailableError as error:
+        parser.error(str(error))
     began = time.perf_counter()
     jobs = [job for name in options.only for job in PARTS[name].jobs()]
     missing = [job for job in jobs if job.kept() is None]

@@ -113,10 +113,10 @@ def _compared(
     else:
         hard = correct(scheme="hard", path="straight")
         soft = correct(scheme="soft", path="straight")
-        removed = _lowest(hard.frontier)
+        removed = lowest(hard.frontier)
         yield _record(hard, "hard", removed)
-        yield _record(soft, "lowest", _lowest(soft.frontier))
-        yield _record(soft, "matched", _matched(soft.frontier, hard.frontier[removed].metric))
+        yield _record(soft, "lowest", lowest(soft.frontier))
+        yield _record(soft, "matched", matched(soft.frontier, hard.frontier[removed].metric))
     yield _record(soft, "original", 0)
 
 
@@ -141,14 +141,16 @@ class Single:
         return Frontier((start.origin(), point))
 
 
-def _lowest(frontier: Frontier) -> int:
+def lowest(frontier: Frontier) -> int:
+    """Return the point of lowest target."""
     return min(range(len(frontier)), key=lambda i: frontier[i].metric)
 
 
-def _matched(frontier: Frontier, metric: float) -> int:
+def matched(frontier: Frontier, metric: float) -> int:
+    """Return the most accurate of the points whose target is at most that; else the lowest."""
     reached = [i for i, point in enumerate(frontier) if point.metric <= metric]
     if not reached:
-        return _lowest(frontier)
+        return lowest(frontier)
     return max(reached, key=lambda i: frontier[i].accuracy)
 
 

@@ -8,6 +8,7 @@ on test rows, by the difference between the two, nearly gone. Soft weights stop 
 from functools import partial
 
 import numpy as np
+from benchmarks.paper.figure2 import lowest, matched
 from benchmarks.paper.kept import Job
 from benchmarks.paper.setting import Setting
 
@@ -41,17 +42,15 @@ def compute(*, model: str, seed: int) -> dict[str, dict[str, float]]:
         select="none",
         random_state=seed,
     )
-    hard = min(correct(scheme="hard").frontier, key=lambda point: point.metric)
-    points = list(correct(scheme="soft").frontier)
-    reached = [point for point in points if point.metric <= hard.metric]
-    lowest = min(points, key=lambda point: point.metric)
-    soft = max(reached, key=lambda point: point.accuracy) if reached else lowest
+    removed, weighted = (correct(scheme=scheme).frontier for scheme in ("hard", "soft"))
+    hard = removed[lowest(removed)]
+    soft = weighted[matched(weighted, hard.metric)]
     return {
         name: {
             "validation": _signed_gap(point.head, trained.validation),
             "test": _signed_gap(point.head, trained.test),
         }
-        for name, point in (("original", points[0]), ("hard", hard), ("soft", soft))
+        for name, point in (("original", weighted[0]), ("hard", hard), ("soft", soft))
     }
 
 

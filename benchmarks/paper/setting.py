@@ -38,6 +38,11 @@ EXTRACTOR_PART = {"celeba": 0.2}
 
 CELEBA_PARTS = 5
 
+MODELS = tuple(
+    {"data": data, "model": model} for data in (*DATA, EXTREMES) for model in ("lr", "nn")
+)
+"""Every data set with either kind of model: settings of seed 0 under `clean`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from benchmarks.paper.figure2 import TARGETS
 from benchmarks.paper.kept import Job
-from benchmarks.paper.setting import DATA, EXTREMES, Setting, Trained
+from benchmarks.paper.setting import MODELS, Setting, Trained
 
 import softunlearn as su
 from softunlearn.weights import Problem, Weights
@@ -23,11 +23,7 @@ PARTS = (0.02, 0.1, 0.25)
 
 def jobs() -> list[Job]:
     """Return one job for each data set and model."""
-    return [
-        Job(f"theorem1/{data}-{model}", compute, {"data": data, "model": model})
-        for data in (*DATA, EXTREMES)
-        for model in ("lr", "nn")
-    ]
+    return [Job(f"theorem1/{of['data']}-{of['model']}", compute, of) for of in MODELS]
 
 
 def compute(*, data: str, model: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from benchmarks.paper.figure2 import TARGETS
 from benchmarks.paper.kept import Job
-from benchmarks.paper.setting import DATA, EXTREMES, Setting, Trained
+from benchmarks.paper.setting import MODELS, Setting, Trained
 
 import softunlearn as su
 from softunlearn.weights import ClosedForm, Problem
@@ -18,11 +18,7 @@ SHOWN = 3000
 
 def jobs() -> list[Job]:
     """Return one job for each data set and model."""
-    return [
-        Job(f"weights/{data}-{model}", compute, {"data": data, "model": model})
-        for data in (*DATA, EXTREMES)
-        for model in ("lr", "nn")
-    ]
+    return [Job(f"weights/{of['data']}-{of['model']}", compute, of) for of in MODELS]
 
 
 def compute(*, data: str, model: str) -> dict[str, Any]:
