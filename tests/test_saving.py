@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -11,7 +12,7 @@ from torch import nn
 import softunlearn as su
 from softunlearn import saving
 
-FILES = {"weights.parquet", "metrics.json", "report.html"}
+FILES = {"manifest.json", "weights.parquet", "metrics.json", "report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +58,9 @@ def test_a_failure_leaves_what_was_there(correction, tmp_path, monkeypatch):
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
 
     def full(*arguments):
-        raise OSError(28, os.strerror(28))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(saving, "write_report", full)
+    monkeypatch.setattr(saving, "write_manifest", full)
     with pytest.raises(su.FileError, match=r"cannot be written: No space left"):
         correction.at(0).save(tmp_path / "out")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_refused_by_name(name, correction, tmp_path):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(su.FileError, match=r"holds no metrics\.json"):
+    with pytest.raises(su.FileError, match=r"holds no manifest\.json"):
         su.load(tmp_path)
 
 

@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 import softunlearn as su
 from softunlearn.cli import main
 
-FILES = {"model.skops", "weights.parquet", "metrics.json", "report.html"}
+FILES = {"manifest.json", "model.skops", "weights.parquet", "metrics.json", "report.html"}
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,16 @@ import hashlib
 import http.client
 import io
 import os
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from softunlearn.datasets.catalogue import DatasetInfo, info_of
+from softunlearn.disk import placed_file
 from softunlearn.exceptions import DataUnavailableError, FileError
 
 MAX_DOWNLOAD_BYTES = 64 * 2**20
@@ -189,15 +188,8 @@ def _member(archive: bytes, members: tuple[str, ...]) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or nothing; gzipped where its name says so."""
     data = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
-    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with placed_file(path) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def _cause(error: Exception) -> object:
