@@ -8,6 +8,7 @@ so the files are read as if a stranger had written all of them.
 
 import hashlib
 import json
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_manifest(folder: Path, known: Collection[str]) -> Manifest:
         There is no manifest, it is none, or a file is missing, damaged or changed.
     """
     path = folder / MANIFEST
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         raise FileError(f"{folder} holds no {MANIFEST}; give a folder that a correction wrote.")
     found = read_json(path)
     if found.get("format") != FORMAT:

@@ -1,5 +1,6 @@
 """Files on disk, as the arguments of a correction: a model, and tables as the rows it takes."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -117,7 +118,7 @@ def _read(path: Path) -> pd.DataFrame:
     reader = READERS.get(Path(name).suffix.lower())
     if reader is None:
         raise FileError(f"{path} is not a table this reads; give a .csv or .parquet file.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} is not a file.")
     try:
         return reader(path)

@@ -6,6 +6,7 @@ once, and unpacked they are not much larger than the file.
 """
 
 import io
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ TRUSTED = (
 
 MAX_EXPANSION, ALWAYS_BYTES = 100, 64 * 2**20
 """How many times larger than its file an archive's content may be; so much it may be anyhow."""
+
+MOST_NAMES, MOST_LETTERS = 20, 200
+"""Of a stranger's types in a message."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _ENCRYPTED = 1
@@ -54,7 +58,7 @@ def write_model(model: Any, path: Path, *, trusted: Sequence[str] = ()) -> None:
     if unknown:
         raise FileError(
             f"The model holds types that are not trusted and could not be read back: "
-            f"{', '.join(unknown)}. Name each with trusted= (--trust on the command line)."
+            f"{unknown}. Name each with trusted= (--trust on the command line)."
         )
 
 
@@ -67,7 +71,7 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
         There is no such file, it is not a skops file, or it holds types that are not trusted.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} is not a file; give a model written by skops.io.dump.")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -77,7 +81,7 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     except UntrustedTypesFoundException as error:
         unknown = _untrusted(path, trusted)
         raise FileError(
-            f"{path} holds types that are not trusted: {', '.join(unknown)}. "
+            f"{path} holds types that are not trusted: {unknown}. "
             "If you know where the file comes from, name each with --trust (trusted= in Python)."
         ) from error
     except Exception as error:  # a file by a stranger may raise anything in its reader
@@ -87,8 +91,12 @@ def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     raise FileError(f"{path} is not a file that skops.io.dump writes: {problem}.")
 
 
-def _untrusted(path: Path, trusted: Sequence[str]) -> list[str]:
-    return sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
+def _untrusted(path: Path, trusted: Sequence[str]) -> str:
+    """Return the names of types that are not trusted, as they can be shown; "" for none."""
+    names = sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
+    shown = [name if name.isprintable() else repr(name) for name in names[:MOST_NAMES]]
+    more = [f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return ", ".join([name[:MOST_LETTERS] for name in shown] + more)
 
 
 def _problem(archive: zipfile.ZipFile, n_bytes: int) -> str | None:

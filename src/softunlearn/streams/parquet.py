@@ -6,6 +6,7 @@ words among them a dataframe, for a model that begins with an encoder. What is m
 feature is NaN, which the model's own imputer may fill; a missing label or weight is refused.
 """
 
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -253,7 +254,7 @@ def _files(paths: Any) -> list[str]:
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[str] = []
     for path in map(Path, several):
-        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        inside = sorted(path.glob("*.parquet")) if os.path.isdir(path) else [path]
         if not inside:
             raise FileError(f"{path} holds no .parquet file.")
         found += map(str, inside)
@@ -263,7 +264,7 @@ def _files(paths: Any) -> list[str]:
 
 
 def _opened(path: str) -> pq.ParquetFile:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} is not a file.")
     try:
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)

@@ -1,5 +1,6 @@
 """Vectors with one entry a row, written to Parquet as they are computed."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def write_vector(path: str | Path, name: str, parts: Iterable[tuple[slice, np.nd
         The file cannot be written.
     """
     path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise FileError(
             f"{path} cannot be written; give the name of a file in a folder that is there."
         )
