@@ -1,4 +1,4 @@
-"""A few of the kills of benchmarks/faults.py: files are whole or absent, and second runs succeed."""
+"""A few kills of benchmarks/faults.py: files are whole or absent, and second runs succeed."""
 
 import subprocess
 import sys

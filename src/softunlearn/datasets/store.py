@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import io
 import os
+import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -148,11 +149,16 @@ def contents(info: DatasetInfo) -> dict[str, bytes]:
 
 def _roots() -> tuple[Path, ...]:
     given = os.environ.get("SOFTUNLEARN_DATA")
-    return (Path(given).expanduser(), _cache()) if given else (_cache(),)
+    return (Path(os.path.expanduser(given)), _cache()) if given else (_cache(),)
 
 
 def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("softunlearn"))
+    """Return the user's cache folder, or a temporary one where there is no home directory."""
+    try:
+        found = Path(platformdirs.user_cache_dir("softunlearn"))
+    except RuntimeError:  # of some versions; others answer with a relative path
+        found = Path()
+    return found if found.is_absolute() else Path(tempfile.gettempdir(), "softunlearn")
 
 
 def _find(folder: Path, file_names: tuple[str, ...]) -> Path | None:
