@@ -1,7 +1,7 @@
-"""Same inputs, same bytes: in one process and another, and with any number of threads but for BLAS.
+"""Same inputs, same bytes, in one process and another.
 
 A product that BLAS shares out to threads may be added up in another order, so across numbers of
-threads weights agree to `TOLERANCE`, relative to the largest, and in bytes where BLAS allows it.
+threads figures agree to `TOLERANCE`, relative to the largest; in bytes while BLAS uses one thread.
 """
 
 import os
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 TOLERANCE = 1e-9
-"""Rounding, 1e-16, times the condition number of these rows' Hessian (about 1e3) and some steps."""
+"""Rounding, 1e-16, times the condition number of a Hessian, about 1e3, in some twenty steps."""
 
 CODE = """
 import sys

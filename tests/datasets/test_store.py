@@ -209,6 +209,15 @@ def test_without_a_home_directory_files_go_to_a_temporary_folder(
     assert datasets.locate("adult") == tmp_path / "softunlearn" / "adult"
 
 
+def test_a_local_file_that_unpacks_to_far_more_is_refused(local_adult, monkeypatch):
+    monkeypatch.setattr(store, "MAX_FILE_BYTES", 2000)
+    (local_adult / "train.csv.gz").write_bytes(gzip.compress(bytes(2001)))
+    with pytest.raises(
+        FileError, match=r"train\.csv\.gz cannot be read: it holds more than 2,000"
+    ):
+        datasets.load("adult")
+
+
 @pytest.mark.parametrize("function", [datasets.load, datasets.fetch, datasets.locate])
 def test_unknown_name_says_which_there_are(function):
     with pytest.raises(ValueError, match=r"one of adult, bank, .*, got 'adlut'"):

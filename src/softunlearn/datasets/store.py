@@ -26,6 +26,9 @@ from softunlearn.exceptions import DataUnavailableError, FileError
 MAX_DOWNLOAD_BYTES = 64 * 2**20
 """Of an archive, and of each file in it; the largest one known is 6 MB."""
 
+MAX_FILE_BYTES = 2**30
+"""Of a file on this machine, uncompressed."""
+
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 """How long to wait for a site that does not answer."""
 
@@ -134,8 +137,7 @@ def contents(info: DatasetInfo) -> dict[str, bytes]:
     for file in info.files:
         path = _find(folder, file.names) or folder / file.name
         try:
-            content = path.read_bytes()
-            content = gzip.decompress(content) if content[:2] == _GZIP_MAGIC else content
+            content = _unpacked(path)
         except (OSError, EOFError, zlib.error) as error:
             raise FileError(f"{path} cannot be read: {error}.") from error
         if _sha256(content) != file.sha256:
@@ -163,6 +165,17 @@ def _cache() -> Path:
 
 def _find(folder: Path, file_names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in file_names if os.path.isfile(folder / name)), None)
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return what a file holds, gzipped or not, up to the most that is taken."""
+    with path.open("rb") as file:
+        gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        content = (gzip.GzipFile(fileobj=file) if gzipped else file).read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise OSError(f"it holds more than {MAX_FILE_BYTES:,} bytes, too many for what it is")
+    return content
 
 
 def _sha256(content: bytes) -> str:
