@@ -138,7 +138,8 @@ def test_keys_tell_parts_and_their_borders():
         + b"{'descr': '<f8', 'fortran_order': False, 'shape': (9"
         + b"9" * 8
         + b",)}\n",
-        b"\x93NUMPY\x01\x00\x3b\x00{'descr': '|O', 'fortran_order': False, 'shape': (1,)}     \ncos\nx",
+        b"\x93NUMPY\x01\x00\x3b\x00"
+        + b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)}     \ncos\nx",
         b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"(" * 99999,
     ],
 )
