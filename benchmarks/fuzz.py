@@ -21,12 +21,12 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import atheris  # pyright: ignore[reportMissingImports]
-
+atheris: Any = import_module("atheris")  # which is here for `make fuzz` alone
 with atheris.instrument_imports(include=["softunlearn", "skops"]):
     import softunlearn as su
     from softunlearn import cli, saving

@@ -15,8 +15,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from softunlearn.exceptions import FileError
 
@@ -66,7 +66,7 @@ def remove_leftovers(folder: Path, name: str = "*") -> None:
                     path.unlink()
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """Return a file opened for reading: never what a link leads to, a pipe or a device.
 
     Raises

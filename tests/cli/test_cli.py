@@ -535,7 +535,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(folder, run, full):
 
 
 def test_a_read_only_folder_is_one_line_before_anything_is_read(folder, run, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     monkeypatch.setattr(pd, "read_csv", None)
     code, out, err = run(*arguments(folder))
     assert (code, out) == (2, "")
