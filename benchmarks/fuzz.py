@@ -26,17 +26,17 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+
 atheris: Any = import_module("atheris")  # which is here for `make fuzz` alone
 with atheris.instrument_imports(include=["softunlearn", "skops"]):
     import softunlearn as su
     from softunlearn import cli, saving
     from softunlearn.cli.files import read_rows
     from softunlearn.models.torch_files import read_module
-
-import numpy as np
-import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from torch import nn
 
 KEPT = Path(__file__).parents[1] / "build" / "fuzz"
 LIMITS = ("-timeout=60", "-rss_limit_mb=4096", "-max_len=131072", "-verbosity=1")
