@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from softunlearn.disk import placed_file
+from softunlearn.disk import placed_file, remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "paper"
@@ -80,6 +80,7 @@ class Job:
 def write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, path.name)
     with placed_file(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
 
