@@ -269,6 +269,13 @@ def test_streamed_rows_are_rows(written):
     assert issubclass(StreamedRows, su.Rows)
 
 
+def test_a_name_that_two_columns_have_is_refused(tmp_path):
+    columns = [pa.array([0.0, 1.0])] * 2 + [pa.array([0, 1])]
+    pq.write_table(pa.table(columns, names=["x", "x", "y"]), tmp_path / "rows.parquet")
+    with pytest.raises(su.InputError, match=r"rows\.parquet has two columns 'x'"):
+        su.Rows.from_parquet(tmp_path / "rows.parquet", label="y")
+
+
 def test_text_that_is_none_is_refused_by_its_file(tmp_path):
     table = pa.table({"x": [0.0, 1.0], "y": [0, 1], "g": ["group", "other"]})
     pq.write_table(table, tmp_path / "rows.parquet", compression="none", use_dictionary=False)

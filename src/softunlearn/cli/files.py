@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from softunlearn.cli.asked import Asked
-from softunlearn.exceptions import FileError, InputError
+from softunlearn.exceptions import FileError, InputError, SoftUnlearnError
 from softunlearn.models import adapt
 from softunlearn.rows import Rows
 from softunlearn.saving import check_writable, read_model, save
@@ -44,7 +44,7 @@ def read_arguments(
 ) -> dict[str, Any]:
     """Return `correct`'s arguments from the files."""
     model = read_model(model_file, trusted=trust or ())
-    adapter = adapt(model)
+    classes = _classes(model, model_file)
     sensitive = list(dict.fromkeys(asked.sensitive))
 
     def rows(path: Path, need: bool) -> Any:
@@ -54,9 +54,21 @@ def read_arguments(
         "model": model,
         "train": rows(train, False),
         "validation": rows(validation, True),
-        **asked.arguments([str(c) for c in adapter.head(1).classes]),
+        **asked.arguments(classes),
     }
     return given if test is None else given | {"test": rows(test, True)}
+
+
+def _classes(model: Any, path: Path) -> list[str]:
+    """Return the names of a model's classes, once it is known that it has a head."""
+    try:
+        return [str(c) for c in adapt(model).head(1).classes]
+    except SoftUnlearnError:
+        raise
+    except Exception as error:  # a model by a stranger may hold anything under any name
+        raise FileError(
+            f"{path} holds a {type(model).__name__} that is not as training leaves one: {error}."
+        ) from error
 
 
 def read_rows(
