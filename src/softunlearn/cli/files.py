@@ -66,8 +66,9 @@ def _classes(model: Any, path: Path) -> list[str]:
     except SoftUnlearnError:
         raise
     except Exception as error:  # a model by a stranger may hold anything under any name
+        reason = str(error).strip().split("\n")[0].rstrip(".")
         raise FileError(
-            f"{path} holds a {type(model).__name__} that is not as training leaves one: {error}."
+            f"{path} holds a {type(model).__name__} that is not as training leaves one: {reason}."
         ) from error
 
 
