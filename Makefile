@@ -37,6 +37,18 @@ bench-streaming: .venv/run.stamp    ## rows from Parquet against reading them an
 bench-dask: .venv/test.stamp    ## one Dask worker against two
 	$(BIN)/python benchmarks/speed/dask_scaling.py
 
+.PHONY: bench-peers
+bench-peers: .venv/run.stamp build/peers/stamp  ## step 1 against other libraries, in one run
+	$(BIN)/python benchmarks/speed/peers.py --peers build/peers
+
+build/peers/stamp: benchmarks/speed/peers.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
+	touch $@
+
+.PHONY: bench
+bench: bench-step1 bench-peers bench-wide bench-closed-form bench-bounded bench-streaming bench-dask  ## all of benchmarks/speed
+
 bench-wide: .venv/run.stamp     ## a wide head: our conjugate gradients against plain ones
 	$(BIN)/python benchmarks/speed/wide_head.py
 
