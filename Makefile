@@ -83,3 +83,14 @@ bench-frontier: .venv/frontier.stamp  ## our frontier against the peers, on real
 .venv/frontier.stamp: .venv/test.stamp benchmarks/frontier/requirements.txt
 	$(PIP) install --constraint constraints.txt --requirement benchmarks/frontier/requirements.txt
 	touch $@
+
+.PHONY: faults fuzz
+faults: .venv/test.stamp        ## kill -9 at 200 random moments of what writes files
+	$(BIN)/python -W ignore -m benchmarks.faults
+
+fuzz: .venv/fuzz.stamp          ## half an hour of bytes by a stranger, for every reader of files
+	$(BIN)/python -m benchmarks.fuzz all 1800
+
+.venv/fuzz.stamp: .venv/test.stamp benchmarks/fuzz-requirements.txt
+	$(PIP) install --constraint constraints.txt --requirement benchmarks/fuzz-requirements.txt
+	touch $@

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ from sklearn.tree import DecisionTreeClassifier
 import softunlearn as su
 from softunlearn.cli import main
 
-FILES = {"model.skops", "weights.parquet", "metrics.json", "report.html"}
+FILES = {"manifest.json", "model.skops", "weights.parquet", "metrics.json", "report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -515,3 +516,37 @@ def test_the_demo_takes_columns_metrics_and_a_point(run, tmp_path):
     code, _, err = run("demo", "--data", "census", "--sensitive", "tribe")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "no column 'tribe'" in err
+
+
+@pytest.mark.parametrize("full", ["model.skops", "report.html"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, run, full):
+    run(*arguments(folder))
+    size = (folder / "out" / full).stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    names = {path.name for path in folder.iterdir()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, before[1]))
+    try:
+        code, out, err = run(*arguments(folder, out=folder / "new"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (code, out) == (2, "")
+    assert err == f"error: {folder / 'new'} cannot be written: File too large.\n"
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_a_read_only_folder_is_one_line_before_anything_is_read(folder, run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    monkeypatch.setattr(pd, "read_csv", None)
+    code, out, err = run(*arguments(folder))
+    assert (code, out) == (2, "")
+    assert (
+        err == f"error: {folder / 'out'} cannot be written: {folder} is not a writable folder.\n"
+    )
+
+
+def test_a_saved_model_is_a_model_again(folder, run):
+    """Of a folder by a stranger too: the model is read as --model is."""
+    run(*arguments(folder))
+    code, out, _ = run(*arguments(folder, "audit", model=folder / "out" / "model.skops", out=None))
+    assert code == 0
+    assert "Rows that harm most" in out
