@@ -11,7 +11,7 @@ from torch import nn
 import softunlearn as su
 from softunlearn import saving
 
-FILES = {"weights.parquet", "metrics.json", "report.html"}
+FILES = {"weights.parquet", "metrics.json", "report.html", "model_card.md"}
 
 
 @pytest.fixture(scope="module")

@@ -395,8 +395,20 @@ class Correction:
 
         write_report(self, path)
 
+    def to_model_card(self, path: str | Path) -> None:
+        """Write the model card, in Markdown, with a header that model hubs read.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written.
+        """
+        from softunlearn.report import write_model_card
+
+        write_model_card(self, path)
+
     def save(self, directory: str | Path, *, trusted: Sequence[str] = ()) -> None:
-        """Write model, weights, figures and report into a folder; see `softunlearn.load`.
+        """Write model, card, weights, figures and report into a folder; see `softunlearn.load`.
 
         Parameters
         ----------

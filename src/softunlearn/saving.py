@@ -23,7 +23,7 @@ from array_api_compat import to_device
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from softunlearn.exceptions import FileError
-from softunlearn.report import summarise, write_report
+from softunlearn.report import summarise, write_model_card, write_report
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
@@ -41,7 +41,8 @@ TRUSTED = (
 
 MODEL, TENSORS = "model.skops", "model.safetensors"
 WEIGHTS, METRICS, REPORT = "weights.parquet", "metrics.json", "report.html"
-FILES = {MODEL, TENSORS, WEIGHTS, METRICS, REPORT}
+CARD = "model_card.md"
+FILES = {MODEL, TENSORS, WEIGHTS, METRICS, REPORT, CARD}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,7 @@ def save(
         with _moved_into_place(directory) as place:
             if model:
                 _write_model(correction.model, place, trusted)
+                write_model_card(correction, place / CARD)
             weights_table(correction).to_parquet(place / WEIGHTS, index=False)
             text = json.dumps(summarise(correction), indent=2, allow_nan=False)
             (place / METRICS).write_text(text + "\n", encoding="utf-8")

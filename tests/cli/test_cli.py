@@ -20,7 +20,8 @@ from sklearn.tree import DecisionTreeClassifier
 import softunlearn as su
 from softunlearn.cli import main
 
-FILES = {"model.skops", "weights.parquet", "metrics.json", "report.html"}
+CARD = "model_card.md"
+FILES = {"model.skops", CARD, "weights.parquet", "metrics.json", "report.html"}
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
     assert {path.name for path in folder.iterdir()} == before
     code, _, _ = run(*arguments(folder, "audit"))
     assert code == 0
-    assert {path.name for path in (folder / "out").iterdir()} == FILES - {"model.skops"}
+    assert {path.name for path in (folder / "out").iterdir()} == FILES - {"model.skops", CARD}
     assert su.load(folder / "out").model is None
 
 

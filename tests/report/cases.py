@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 import softunlearn as su
 
 HOSTILE = "<script>alert(1)</script>"
-LOADS = "<img src=x onerror=\"document.title='ran'\">"
+LOADS = '<img src=x onerror="document.title=1">'
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

@@ -1,12 +1,11 @@
 """The page: a summary and its figures through one template, and safely onto disk.
 
 Autoescape is on for everything. Only the figures, the page's own style and its own script are
-passed as markup, and whatever of the user's is in a figure was escaped where it was drawn. A policy
-in the page's head lets a browser run and load nothing else.
+passed as markup, and whatever of the user's is in a figure was escaped where it was drawn. A
+policy in the page's head lets a browser run and load nothing else.
 """
 
 import json
-import os
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from softunlearn.exceptions import FileError
 from softunlearn.report import plots, scatter
 from softunlearn.report.numbers import between, fixed, part, signed, small, span, value
 from softunlearn.report.plain import brief, lower_first
@@ -32,6 +30,7 @@ from softunlearn.report.tables import (
     table_rows,
 )
 from softunlearn.report.verdict import verdict
+from softunlearn.report.writing import write_whole
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
@@ -127,19 +126,7 @@ def write_report(correction: "Correction", path: str | Path) -> None:
     ...     page.stat().st_size > 10_000
     True
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileError(f"Cannot write {path}: the folder {path.parent} does not exist.")
-    if path.is_dir():
-        raise FileError(f"Cannot write {path}: it is a folder; give the name of a file in it.")
-    page = render(correction)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+    write_whole(path, lambda: render(correction))
 
 
 def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict[str, str], int]:

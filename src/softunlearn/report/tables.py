@@ -9,7 +9,6 @@ from softunlearn.report.summary import Summary
 from softunlearn.report.verdict import judge
 from softunlearn.report.words import FLIPS, GAP_KINDS, METRICS
 
-
 ROW_KINDS = {
     "harms": "rows that harm the metric",
     "helps": "rows that help it",
