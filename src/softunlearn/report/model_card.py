@@ -65,10 +65,8 @@ def model_card(correction: "Correction") -> str:
     >>> train, validation, test = su.datasets.load("census", n_rows=1000)
     >>> model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
     >>> c = su.correct(model, train=train, validation=validation, select="full")
-    >>> print(model_card(c)[:46])
-    ---
+    >>> print(model_card(c).splitlines()[1])
     library_name: "sklearn"
-    tags: ["softunlearn",
     """
     summary = summarise(correction)
     library = _library(correction.model)
