@@ -426,6 +426,30 @@ class Correction:
 
         save(self, directory, trusted=trusted)
 
+    def log_to_mlflow(self, *, trusted: Sequence[str] = ()) -> str:
+        """Log figures, settings and all files to MLflow's active run, or to a new one.
+
+        Where MLflow keeps them is its own matter (MLFLOW_TRACKING_URI).
+
+        Parameters
+        ----------
+        trusted : sequence of str, optional
+            As for `save`.
+
+        Returns
+        -------
+        str
+            The run's id.
+
+        Raises
+        ------
+        ImportError
+            MLflow is not installed.
+        """
+        from softunlearn.tracking import log
+
+        return log(self, trusted=trusted)
+
 
 def with_choice(session: Session, frontier: Frontier, choice: Choice) -> Correction:
     """Return the correction in which a point of the frontier is chosen."""

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -13,6 +14,9 @@ from softunlearn.correction import BySplit, Correction
 from softunlearn.evaluation import Figures
 from softunlearn.intervals import Change
 from softunlearn.message import value_at
+
+if TYPE_CHECKING:
+    from softunlearn.cli.estimate import Estimate
 
 T = TypeVar("T")
 
@@ -45,6 +49,36 @@ def show_json(correction: Correction) -> None:
     from softunlearn.report import summarise
 
     print(json.dumps(summarise(correction), indent=2, allow_nan=False))  # noqa: T201
+
+
+def show_estimate(found: "Estimate", as_json: bool) -> None:
+    """Print what a correction would take."""
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))  # noqa: T201
+        return
+    table = Table(title="A dry run: nothing was written", title_justify="left", show_header=False)
+    how = "read in chunks" if found.streamed else "in memory"
+    for name, n in found.rows.items():
+        table.add_row(f"{name} rows", f"{n:,}" + (f", {how}" if name == "train" else ""))
+    table.add_row("last layer", f"{found.inputs:,} inputs, {found.parameters:,} parameters")
+    table.add_row("solver", found.solver)
+    held = found.memory_bytes
+    table.add_row("memory", "not known here" if held is None else f"about {_size(held)}")
+    table.add_row("time", f"about {_duration(found.seconds)}, and reading the files")
+    out.print(table)
+    out.print(f"By a correction of {found.sample:,} of the training rows.", markup=False)
+
+
+def _size(n_bytes: int) -> str:
+    mib = n_bytes / 2**20
+    return f"{mib:,.0f} MiB" if mib < 1024 else f"{mib / 1024:,.1f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 def show_correction(correction: Correction) -> None:
