@@ -10,74 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 import softunlearn as su
-from softunlearn.cli import main
-
-CARD = "model_card.md"
-FILES = {"model.skops", CARD, "weights.parquet", "metrics.json", "report.html"}
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    """A folder with a pipeline and three tables, as the README's script makes them."""
-    folder = tmp_path_factory.mktemp("files")
-    data = su.datasets.load("census", n_rows=2000, encoded=False)
-    columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
-        (StandardScaler(), make_column_selector(dtype_include="number")),
-    )
-    model = make_pipeline(columns, LogisticRegression(max_iter=1000, tol=1e-6))
-    skops.io.dump(model.fit(data.train.X, data.train.y), folder / "model.skops")
-    for name, rows in data._asdict().items():
-        rows.X.assign(income=rows.y).to_csv(folder / f"{name}.csv", index=False)
-    return folder
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    """A copy of that folder, to be spoiled."""
-    for path in original.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
-
-
-def arguments(folder, command="correct", **changes):
-    options = {
-        "model": folder / "model.skops",
-        "train": folder / "train.csv",
-        "validation": folder / "validation.csv",
-        "label": "income",
-        "sensitive": "sex",
-        "out": folder / "out",
-    } | changes
-    given = [
-        (key, each)
-        for key, value in options.items()
-        for each in (value if isinstance(value, list) else [value])
-        if each is not None
-    ]
-    return [command, *(text for key, value in given for text in (f"--{key}", str(value)))]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Return exit code, standard output and standard error of a command."""
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["softunlearn", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return command
+from tests.cli.cases import CARD, FILES, arguments
 
 
 def test_correct_writes_a_model_that_is_less_biased(folder, run):
@@ -404,6 +345,7 @@ BAD_INPUTS = {
         "no column 'tribe'",
     ),
     "model not named": (lambda folder: {"model": None}, "--model"),
+    "output not named": (lambda folder: {"out": None}, "Missing option --out"),
     "unknown option": (lambda folder: {"karma": 1}, "--karma"),
     "unknown choice": (lambda folder: {"select": "best"}, "`select` must be one of"),
     "unknown positive class": (lambda folder: {"positive": "rich"}, "--positive must be one of"),

@@ -17,6 +17,9 @@ from softunlearn.exceptions import FileError, InputError
 WAYS_TO_CHOOSE = ("select", "point", "metric_at_most", "utility_loss_at_most")
 """Parameters of which one on the line replaces all in the file."""
 
+_FILES = ("model", "train", "validation", "test", "out")
+"""Parameters that are paths."""
+
 _NOT_IN_A_FILE = ("config", "help")
 
 
@@ -32,11 +35,14 @@ def read(context: typer.Context, path: Path | None) -> Path | None:
     """
     if path is not None:
         given, known = _parsed(path), _parameters(context)
-        problems = [_unknown(path, key, known, context) for key in given if key not in known]
+        problems: list[str] = []
         values: dict[str, Any] = {}
-        for key in given.keys() & known.keys():
+        for key, value in given.items():
+            if key not in known:
+                problems.append(_unknown(path, key, known, context))
+                continue
             try:
-                values[known[key].name] = _value(path, known[key], given[key])
+                values[known[key].name] = _value(path, known[key], value)
             except ValueError as error:
                 problems.append(f"{path}: {key} {error}")
         if problems:
@@ -93,7 +99,6 @@ def _value(path: Path, parameter: Any, value: Any) -> Any:
     if is_flag != isinstance(value, bool):
         wanted = "true or false" if is_flag else "no truth value"
         raise ValueError(f"takes {wanted}, got {value!r}.")
-    # "path" is what the types of files and folders are called; the option of this name is text
-    if getattr(parameter.type, "name", "") in ("path", "file", "directory"):
+    if parameter.name in _FILES:
         values = [str(path.parent / str(item)) for item in values]
     return values if parameter.multiple else values[0]

@@ -74,6 +74,8 @@ class Files:
         """Return whether the training rows are read in chunks."""
         if self.cluster is not None and self.stream is False:
             raise ValueError("--dask reads the training rows in chunks; leave out --no-stream.")
+        if self.train.is_dir() and self.stream is False:
+            raise ValueError(f"{self.train} is a folder, read in chunks; leave out --no-stream.")
         if self.stream is not None or self.cluster is not None:
             return self.stream is not False
         if self.train.is_dir():

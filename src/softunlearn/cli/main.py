@@ -35,7 +35,8 @@ def main() -> None:
         # what is loaded here takes a second, in which a Ctrl-C is one as well
         from softunlearn.cli.app import app
 
-        code = app([DEBUG] * debug + [w for w in words if w != DEBUG], standalone_mode=False)
+        words = [DEBUG] * debug + [word for word in words if word != DEBUG]
+        code = app(words, prog_name="softunlearn", standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
@@ -52,7 +53,7 @@ def _said(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        _print("interrupted: nothing was written")
+        _print("interrupted: nothing was written")  # below the ^C, whose line typer ended
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         # whoever read the output has seen enough; what is still buffered goes nowhere
