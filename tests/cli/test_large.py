@@ -18,6 +18,7 @@ def parts(folder):
     """The training table as a folder of two Parquet files."""
     table = pd.read_csv(folder / "train.csv")
     (folder / "parts").mkdir()
+    (folder / "empty").mkdir()
     table.iloc[:500].to_parquet(folder / "parts" / "a.parquet")
     table.iloc[500:].to_parquet(folder / "parts" / "b.parquet")
     table.to_parquet(folder / "train.parquet")
@@ -61,7 +62,7 @@ def test_a_folder_and_a_large_file_are_read_in_chunks_unasked(parts, monkeypatch
 BAD = {
     "no Parquet": ({"train": "train.csv"}, ["--stream"], "cannot be read in chunks"),
     "a folder in memory": ({"train": "parts"}, ["--no-stream"], "is a folder, read in chunks"),
-    "an empty folder": ({"train": "."}, [], "holds no .parquet files"),
+    "an empty folder": ({"train": "empty"}, [], "holds no .parquet files"),
     "a missing file": ({"train": "nothing.parquet"}, ["--stream"], "is not a file"),
     "a missing column": ({"train": "parts", "label": "wealth"}, [], "has no column 'wealth'"),
     "training in chunks": ({"train": "parts", "algorithm": "scrub"}, [], "in random order"),

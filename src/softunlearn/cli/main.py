@@ -37,6 +37,8 @@ def main() -> None:
 
         words = [DEBUG] * debug + [word for word in words if word != DEBUG]
         code = app(words, prog_name="softunlearn", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # which typer has taken for itself
         sys.stdout.flush()
     except BaseException as error:
         if debug and not isinstance(error, SystemExit):
