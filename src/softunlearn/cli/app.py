@@ -156,13 +156,15 @@ def correct_command(
         correction = at_point(correction, point)
         report("writing files", 1.0)
         save(correction, out, trusted=trust or ())
-        if mlflow:
-            correction.log_to_mlflow(trusted=trust or ())
     _show(correction, json)
     if not json:
         screen.out.print(
             f"Written to {out}: model, its card, weights, metrics and report.html", markup=False
         )
+    if mlflow:
+        run = correction.log_to_mlflow(trusted=trust or ())
+        if not json:
+            screen.out.print(f"Logged to MLflow as run {run}", markup=False)
     raise typer.Exit(_exit_code(correction))
 
 
