@@ -1,10 +1,11 @@
 """What a correction would take: memory and time, from sizes and a short calibration.
 
-The correction is run on two samples of the training rows, s and s / 2, with all validation and
-test rows. With t(s) its seconds, M the most memory that this process has held until then, b the
-bytes of a row as it was read and d the inputs of the last layer, n rows take about
+The correction is run on two samples of the training rows, s and s / 4, with all validation and
+test rows, twice each. With t(s) the lesser of its seconds, M the most memory that this process
+has held until then, b the bytes of a row as it was read and d the inputs of the last layer, n rows
+take about
 
-    time    t(s) + (n - s) (t(s) - t(s / 2)) / (s / 2)
+    time    t(s) + (n - s) (t(s) - t(s / 4)) / (3 s / 4)
     memory  M + (n - s) (2 b + 2 * 8 d + 8 * 24)   of rows in memory
             M + (n - s) 8 * 24 + one pass' buffers  of rows that are read in chunks
 
@@ -28,7 +29,7 @@ from softunlearn.correct import correct
 from softunlearn.models import adapt
 from softunlearn.rows import Rows
 
-SAMPLE = 4000
+SAMPLE = 16_000
 """Training rows of the calibration at most."""
 
 RESULTS = 24
@@ -81,11 +82,11 @@ def estimate(
     given = files.but_training()
     n, sample, row_bytes, buffers = _sample(files)
     progress("correcting a sample", 0.3)
-    # the first is not timed: it loads what is needed
-    _seconds(given, _some(sample, len(sample) // 2), options)
-    half, _ = _seconds(given, _some(sample, len(sample) // 2), options)
-    whole, solver = _seconds(given, sample, options)
-    slope = max(0.0, whole - half) / (len(sample) - len(sample) // 2)
+    quarter = _some(sample, len(sample) // 4)
+    (few, _), (whole, solver) = (
+        min(_seconds(given, rows, options) for _ in range(2)) for rows in (quarter, sample)
+    )
+    slope = max(0.0, whole - few) / max(1, len(sample) - len(quarter))
     head, held = adapt(files.read_model, sample.X).head(n), _most_held()
     d = head.W.shape[1]
     a_row = 8 * RESULTS + (0 if files.streams else 2 * row_bytes + 2 * 8 * d)
@@ -108,6 +109,8 @@ def _sample(files: Files) -> tuple[int, Rows, int, int]:
     if files.streams or files.train.suffix.lower() in PARQUET:
         rows: Any = replace(files, cluster=None, stream=True).streamed()
         sample = rows.take(np.arange(min(len(rows), SAMPLE)))
+        if getattr(files.read_model, "feature_names_in_", None) is not None:
+            sample = replace(sample, X=pd.DataFrame(sample.X, columns=list(rows.feature_names)))
         return len(rows), sample, rows.source.row_bytes, rows.peak_bytes * files.streams
     n, table = _every_so_many(files.train)
     sample = frame_rows(table, files.train, files.read_model, files.label, files.asked.sensitive)
