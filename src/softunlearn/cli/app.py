@@ -123,10 +123,6 @@ def correct_command(
     """Correct a model: write it, its card, weights, metrics and report.html to --out."""
     from softunlearn.cli.files import Files, check_writable, save
 
-    if out is not None:
-        check_writable(out)
-    elif not dry_run:
-        raise ValueError("Missing option --out, the folder to write to. See --help.")
     given = (select, point, metric_at_most, utility_loss_at_most)
     ways = chosen_on_the_line(context, dict(zip(WAYS_TO_CHOOSE, given, strict=True)))
     rule, point = rule_of(**ways), ways["point"]
@@ -140,6 +136,9 @@ def correct_command(
             found = estimate(files, options, report)
         screen.show_estimate(found, json)
         return
+    if out is None:
+        raise ValueError("Missing option --out, the folder to write to. See --help.")
+    check_writable(out)
     if mlflow:
         from softunlearn.tracking import check_installed
 

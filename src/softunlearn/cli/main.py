@@ -62,10 +62,11 @@ def _said(error: BaseException) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     if isinstance(error, usage):
+        said: Any = error
         if type(error).__name__ == "NoArgsIsHelpError":
-            error.show()
+            said.show()
         else:
-            _print(f"error: {error.format_message().rstrip('.')}. See --help.")
+            _print(f"error: {said.format_message().rstrip('.')}. See --help.")
         return BAD_INPUT
     return _of_ours(error)
 

@@ -207,8 +207,8 @@ def _fingerprint(rows: Rows) -> str:
     """Return the sha256 of rows in memory: features as they are, then labels."""
     if not rows.in_memory:
         return "not computed: the rows are read from files"
-    parts = (np.asarray(to_device(x, "cpu")) for x in (rows.X, rows.y))
-    return code(key(memoryview(np.ascontiguousarray(part)).cast("B") for part in parts))
+    parts = (np.ascontiguousarray(to_device(x, "cpu")) for x in (rows.X, rows.y))
+    return code(key(part.data.cast("B") for part in parts))
 
 
 def _evaluation(summary: Summary) -> Iterator[str]:
