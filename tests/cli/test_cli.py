@@ -59,6 +59,26 @@ def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
     assert su.load(folder / "out").model is None
 
 
+def test_words_of_the_data_are_shown_as_they_are(folder, run, monkeypatch):
+    """Styles and emojis of the terminal's library, and a terminal's own control characters."""
+    monkeypatch.setenv("COLUMNS", "300")
+    hostile = "[/b] :smile: [red]x"
+    for name in ("train", "validation"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table["region"] = hostile
+        table.rename(columns={"sex": "[/sex]"}).assign(sex=table.sex).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    words = arguments(folder, "audit", sensitive=["[/sex]", "region"], by="[/sex]", out=None)
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert f"region={hostile}" in out
+    assert "demographic_parity by [/sex]" in out
+    code, _, err = run(*arguments(folder, label="\x1b]0;title\x07"))
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "\x1b" not in err
+
+
 @pytest.mark.slow
 def test_options_reach_the_library(folder, run):
     code, out, _ = run(

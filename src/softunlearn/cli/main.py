@@ -90,5 +90,6 @@ def _of_ours(error: BaseException) -> int:
 def _print(line: str) -> None:
     from softunlearn.cli import screen
 
+    line = "".join(c if c.isprintable() else "?" for c in line)  # of the user's data, too
     with suppress(OSError):  # standard error may be closed
         screen.err.print(line, style="red", markup=False, highlight=False, soft_wrap=True)

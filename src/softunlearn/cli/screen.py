@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from softunlearn.correction import BySplit, Correction
 from softunlearn.evaluation import Figures
@@ -108,7 +109,7 @@ def show_correction(correction: Correction) -> None:
 def show_frontier(correction: Correction) -> None:
     """Print the points that can be chosen with --point."""
     table = Table(
-        title=f"Points for --point, on validation rows ({correction.target})",
+        title=_as_it_is(f"Points for --point, on validation rows ({correction.target})"),
         title_justify="left",
         caption="several metrics: the largest part left" if "," in correction.target else None,
     )
@@ -130,19 +131,24 @@ def show_rows(correction: Correction, limit: int = 5) -> None:
         ("most_harmful", "Rows that harm most"),
         ("most_helpful", "Rows that help most"),
     ):
-        table = Table(title=f"{title} ({correction.target})", title_justify="left")
+        table = Table(title=_as_it_is(f"{title} ({correction.target})"), title_justify="left")
         for column in ("row", "label", "target influence", "utility influence", "what it is"):
             table.add_column(column, justify="left" if column == "what it is" else "right")
         for row in summary["rows"][key][:limit]:
             features = ", ".join(f"{f['name']}={f['value']}" for f in row["values"][:6])
             table.add_row(
                 str(row["row"]),
-                str(row["label"]),
+                _as_it_is(str(row["label"])),
                 f"{row['target_influence']:.3g}",
                 f"{row['utility_influence']:.3g}",
-                features,
+                _as_it_is(features),
             )
         out.print(table)
+
+
+def _as_it_is(text: str) -> Text:
+    """Return words of the user's, in which rich would read styles and emojis."""
+    return Text(text, style="")
 
 
 def _lines(figures: Figures) -> list[tuple[str, str]]:
