@@ -29,6 +29,7 @@ myst_dmath_allow_labels = False
 autosummary_generate = True
 autodoc_typehints = "none"  # the parameters' types are in the docstrings
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}  # sklearn's
 numpydoc_show_class_members = False  # autodoc shows them, with their docstrings
 
 copybutton_prompt_text = r">>> |\.\.\. "
