@@ -2,6 +2,9 @@
 
 import warnings
 
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+
 import softunlearn
 
 project = "softunlearn"
@@ -14,7 +17,6 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -26,6 +28,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_dmath_allow_labels = False
 
+default_role = "py:obj"  # `name` in a docstring: a link where there is such a name
 autosummary_generate = True
 autodoc_typehints = "none"  # the parameters' types are in the docstrings
 autodoc_member_order = "bysource"
@@ -50,14 +53,29 @@ sphinx_gallery_conf = {
 }
 warnings.filterwarnings("error", module="softunlearn")
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "softunlearn"
 html_show_sourcelink = False
 html_theme_options = {
+    "header_links_before_dropdown": 7,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+ALONE = ("index", "start", "guide", "which", "limits", "metrics", "notation", "design")
+ALONE += ("frontier", "paper", "speed", "scaling", "deprecation")
+html_sidebars = {page: [] for page in ALONE}  # pages that have none below them
+
+
+def _visit_math(writer, node):
+    """Write a formula as MathML, which browsers show by themselves: no script, no request."""
+    writer.body.append(tex2mathml(node.astext(), as_block=node.tagname == "math_block"))
+    raise SkipNode
+
+
+def setup(app):
+    """Tell Sphinx how formulas are written."""
+    app.add_html_math_renderer("mathml", (_visit_math, None), (_visit_math, None))
