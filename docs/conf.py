@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "plot_gallery": True,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,
     "reference_url": {"softunlearn": None},
 }
 warnings.filterwarnings("error", module="softunlearn")
