@@ -12,7 +12,7 @@ test: .venv/test.stamp          ## the tests and every docstring's example
 	$(BIN)/python -m pytest
 
 test-lowest: build/lowest/stamp ## the fast tests with the lowest versions that are supported
-	build/lowest/bin/python -m pytest -m "not slow"
+	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning
 
 check: .venv/check.stamp        ## lint, types, the import contract
 	$(BIN)/ruff check .
