@@ -111,7 +111,13 @@ def make_setting(n: int = 900, *, seed: int = 0, width: int = 32, epochs: int = 
 
 
 def corrected(
-    setting: Setting, scheme: Any, algorithm: Any = "ga_ft", *, epochs: int = 10, lr: float = 1e-3
+    setting: Setting,
+    scheme: Any,
+    algorithm: Any = "ga_ft",
+    *,
+    epochs: int = 10,
+    lr: float = 1e-3,
+    refresh: int | None = 2,
 ) -> generative.GenerativeCorrection:
     """Return the model corrected for the gap, reported on test texts."""
     test = setting.test
@@ -126,6 +132,7 @@ def corrected(
         metric=setting.validation.gap(),
         algorithm=algorithm,
         scheme=scheme,
+        refresh=refresh,
         training=Training(epochs=epochs, batch_size=32, optimiser=Adam(lr=lr)),
         report={"gap": test.gap(), "loss": test_loss},
     )

@@ -47,6 +47,7 @@ def correct(
     algorithm: str | GenerativeAlgorithm = "ga_ft",
     scheme: str | WeightScheme = "soft",
     training: Training = TRAINING,
+    refresh: int | None = 2,
     sketch: Sketch | None = None,
     only_above: float = 0.0,
     max_loss_rise: float = 0.01,
@@ -79,6 +80,9 @@ def correct(
     training : Training, optional
         Epochs of the whole walk, minibatch and optimiser, of `su.unlearning`. Default: 10 epochs
         of minibatches of 32, Adam with a rate of 1e-3. `SGD` is Eq. 9 as it is printed.
+    refresh : int or None, default=2
+        Epochs after which soft weights take new influences, a further pass of two dot products an
+        example, and add what these ask for; None for never, as in the paper.
     sketch : Sketch, optional
         Take influences from projected gradients. Default: exact dot products.
     only_above : float, default=0.0
@@ -135,18 +139,20 @@ def correct(
     scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
     if not 0 <= max_loss_rise < np.inf:
         raise ValueError(f"`max_loss_rise` must be at least 0, got {max_loss_rise}.")
+    if refresh is not None and refresh < 1:
+        raise ValueError(f"`refresh` must be at least 1, or None, got {refresh}.")
     say, began = progress or (lambda what, part: None), time.perf_counter()
     which = chosen(copy.deepcopy(module), parameters)
     work = Work(which, train, validation, metric, loss, training, dict(report or {}))
-    with undisturbed(which.module), torch.inference_mode(False), which.alone():
+    with torch.inference_mode(False), undisturbed(which.module), which.alone():
         say("step 1: influence", 0.0)
         before = work.figures(everything=True)
-        influence = work.influence(before, sketch)
+        influence = work.influence(sketch)
         told = [time.perf_counter()]
         problem = Problem(influence.target, influence.utility, max(0.0, before.metric))
         weights = scheme_.solve(problem)
         told.append(time.perf_counter())
-        walk = Walk(work, before, max_loss_rise)
+        walk = Walk(work, before, max_loss_rise, sketch, random_state)
         if before.metric <= only_above:
             ended = Ended(
                 Status.NOTHING_TO_CORRECT,
@@ -155,7 +161,7 @@ def correct(
         elif not weights.change_something:
             ended = Ended(weights.status, weights.message)
         else:
-            ended = walk.taken(problem, scheme_, algorithm_, random_state, say)
+            ended = walk.taken(problem, scheme_, algorithm_, refresh, say)
         which.load(walk.theta)
         after = before if walk.index == 0 else work.figures(everything=True)
     told.append(time.perf_counter())

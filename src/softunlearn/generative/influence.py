@@ -119,7 +119,7 @@ def _along(which: Chosen, train: Any, loss: Loss, directions: Tensor, size: int)
 
         for j in range(directions.shape[1]):
             with _differentiable_forwards():
-                _, slope = jvp(losses, (theta,), (which.by_name(directions[:, j]),))
+                slope: Any = jvp(losses, (theta,), (which.by_name(directions[:, j]),))[1]
             found[rows, j] = slope.double().cpu().numpy()
     return found
 

@@ -1,7 +1,8 @@
 """Step 3: training under weights, measured after every epoch, and which point is taken.
 
-Weights that scale with their budget are all on one line, and one training walks along it. Others,
-hard ones above all, are tried for parts of the budget, which share the epochs.
+Weights that scale with their budget are those of one training, which may take new influences as it
+goes, of what is then left of the metric, and add the weights that they give. Others, hard ones
+above all, are tried for parts of the budget, which share the epochs.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from softunlearn.generative.parameters import Chosen, gradient_of
 from softunlearn.generative.sketch import Sketch
 from softunlearn.rows import Rows
 from softunlearn.unlearning import Adam, Training
-from softunlearn.weights import Problem, Weights, WeightScheme
+from softunlearn.weights import Problem, WeightScheme
 
 SIZES = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Parts of the budget for which weights are tried that do not scale with it."""
@@ -70,7 +71,7 @@ class Work:
         loss = mean_loss(module, self.loss, self.validation, self.size)
         return Figures(metric, loss, reported)
 
-    def influence(self, before: Figures, sketch: Sketch | None) -> Influences:
+    def influence(self, sketch: Sketch | None) -> Influences:
         """Return the influence on the metric and on the mean validation loss."""
         _, v = gradient_of(self.which, self.metric)
         utility = self._utility_gradient()
@@ -125,8 +126,10 @@ class Work:
 class Walk:
     """The points on the way, and the best of those whose validation loss is kept."""
 
-    def __init__(self, work: Work, before: Figures, max_loss_rise: float) -> None:
-        self.work, self.before = work, before
+    def __init__(
+        self, work: Work, before: Figures, max_loss_rise: float, sketch: Sketch | None, seed: int
+    ) -> None:
+        self.work, self.before, self.sketch, self.seed = work, before, sketch, seed
         self.at_most = (1 + max_loss_rise) * before.loss
         self.points = [Point(0.0, 0, before.metric, before.loss)]
         self.start = self.theta = work.which.theta
@@ -137,34 +140,43 @@ class Walk:
         problem: Problem,
         scheme: WeightScheme,
         algorithm: GenerativeAlgorithm,
-        seed: int,
+        refresh: int | None,
         say: Callable[[str, float], None],
     ) -> Ended:
         """Walk, under weights for the whole budget or for parts of it, and say what was chosen."""
         sizes = (1.0,) if scheme.scales else SIZES
         epochs = max(1, self.work.training.epochs // len(sizes))
         original = self.work.losses()
+
+        def more(epoch: int, now: Figures) -> np.ndarray | None:
+            """Return what new influences add to the weights, for what is left of the metric."""
+            if not scheme.scales or refresh is None or epoch % refresh or now.metric <= 0:
+                return None
+            found = self.work.influence(self.sketch)
+            added = scheme.solve(Problem(found.target, found.utility, now.metric))
+            return np.asarray(added.eps) if added.change_something else None
+
         for i, part in enumerate(sizes):
             weights = scheme.solve(problem.part(part))
             if weights.change_something:
-                self._under(weights, part, epochs, algorithm, original, seed)
+                self._under(np.asarray(weights.eps), part, epochs, algorithm, original, more)
             say("step 3: correction", (i + 1) / len(sizes))
         return self._said()
 
     def _under(
         self,
-        weights: Weights,
+        eps: np.ndarray,
         part: float,
         epochs: int,
         algorithm: GenerativeAlgorithm,
         original: Tensor,
-        seed: int,
+        more: Callable[[int, Figures], np.ndarray | None],
     ) -> None:
-        work, rng, state = self.work, np.random.default_rng(seed), None
-        eps = np.asarray(weights.eps, dtype=np.float64)
-        on_device = torch.as_tensor(eps, dtype=original.dtype, device=original.device)
+        """Train under weights; `more` says what to add to them after an epoch."""
+        work, rng, state = self.work, np.random.default_rng(self.seed), None
         work.which.load(self.start)
         for epoch in range(1, epochs + 1):
+            on_device = torch.as_tensor(eps, dtype=original.dtype, device=original.device)
             state = work.epoch(algorithm, on_device, original, state, rng)
             now = work.figures()
             if not now.loss <= RUNAWAY * self.before.loss or not np.isfinite(now.metric):
@@ -173,6 +185,8 @@ class Walk:
             self.points.append(Point(part, epoch, now.metric, now.loss))
             if now.loss <= self.at_most and now.metric < self.points[self.index].metric:
                 self.theta, self.eps, self.index = work.which.theta, eps, len(self.points) - 1
+            if epoch < epochs and (added := more(epoch, now)) is not None:
+                eps = eps + added
 
     def _said(self) -> Ended:
         before, point = self.before, self.points[self.index]
