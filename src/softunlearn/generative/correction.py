@@ -102,8 +102,8 @@ class GenerativeCorrection:
         The point that was chosen.
     parameters : tuple of str
         Names of the parameters that were corrected.
-    seconds : dict of str to float
-        Of each step.
+    timings : dict of str to float
+        Seconds of each step.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class GenerativeCorrection:
     frontier: tuple[Point, ...]
     index: int
     parameters: tuple[str, ...]
-    seconds: dict[str, float]
+    timings: dict[str, float]
 
     @property
     def point(self) -> Point:
