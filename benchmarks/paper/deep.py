@@ -57,7 +57,7 @@ def verdict(figures: dict[str, dict[str, float]]) -> str:
     )
     what = "accuracy" if "accuracy" in soft else "loss"
     if better and gain >= 0:
-        return f"Soft weights do better on the target, at a {what} no worse ({gain:+.4f})."
+        return f"Soft weights do better on the target, and no worse in {what} ({gain:+.4f})."
     if better:
         return (
             f"Soft weights do better on the target and pay for it in {what} ({gain:+.4f}): they "

@@ -154,6 +154,8 @@ def test_what_is_no_loss_or_metric_is_told(model, train, gap):
         dot(parameters=["head"])
     with pytest.raises(ModelError, match="No parameter of the module asks for a gradient"):
         dot_products(language_model().requires_grad_(False), train, gap)
+    with pytest.raises(InputError, match="one row an example, got list: tokenize texts first"):
+        dot_products(model, ["some", "texts"], gap)
     with pytest.raises(InputError, match="one value for each of 12 examples"):
         GroupLossGap(gap.rows, [0, 1])
     with pytest.raises(InputError, match="at least two groups"):

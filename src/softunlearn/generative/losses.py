@@ -181,4 +181,12 @@ def _tensors(batch: Any) -> Any:
     """Return a batch with arrays and lists made tensors."""
     if isinstance(batch, Mapping):
         return {name: _tensors(value) for name, value in batch.items()}
-    return batch if isinstance(batch, Tensor) else torch.as_tensor(np.asarray(batch))
+    if isinstance(batch, Tensor):
+        return batch
+    try:
+        return torch.as_tensor(np.asarray(batch))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "Examples must be a tensor, an array, or a mapping of them, one row an example, got "
+            f"{type(batch).__name__}: tokenize texts first, padded to one length."
+        ) from error
