@@ -42,6 +42,9 @@ def shown(job: Job, result: dict[str, Any]) -> str:
         lines.append(
             "  " + " ".join([f"{kind:12}", *(f"{own[name]:9.4f}" for name in names), status])
         )
+    if "correlation" in result:
+        each = ", ".join(f"{r:.3f} at {k}" for k, r in result["correlation"].items())
+        lines.append(f"  Correlation of projected influence with the exact one: {each}.")
     return "\n".join([*lines, f"  {verdict(figures)}", ""])
 
 

@@ -6,6 +6,7 @@ influences every two epochs; without that ("once", as in the paper) they go less
 
 from typing import Any
 
+import numpy as np
 from benchmarks.paper.deep_images import where
 from benchmarks.paper.kept import Job
 from benchmarks.paper.setting import MODELS  # noqa: F401 - makes the examples importable
@@ -16,6 +17,10 @@ SIZES = {
     "full": {"n": 9000, "width": 128, "epochs": 12},
 }
 SCHEMES = {"hard": ("hard", None), "soft": ("soft", 2), "soft, once": ("soft", None)}
+
+
+DIMENSIONS = (256, 1024, 4096)
+"""To which gradients are projected."""
 
 
 def jobs(size: str) -> list[Job]:
@@ -31,6 +36,8 @@ def language(size: str, algorithm: str) -> dict[str, Any]:
     """Return what each kind of weights does to the gap and the loss on test texts."""
     from language_gap import corrected, make_setting
 
+    from softunlearn.generative import Sketch, dot_products
+
     setting = make_setting(**SIZES[size])
     figures, status, seconds = {}, {}, {}
     for name, (scheme, refresh) in SCHEMES.items():
@@ -38,8 +45,15 @@ def language(size: str, algorithm: str) -> dict[str, Any]:
         for key, of in (("before", c.before), (name, c.after)):
             figures[key] = {"target": of.reported["gap"], "loss": of.reported["loss"]}
         status[name], seconds[name] = str(c.status), c.timings
+    train, gap = setting.train.ids, setting.validation.gap()
+    exact = dot_products(setting.model, train, gap)
+
+    def projected(k: int) -> np.ndarray:
+        return dot_products(setting.model, train, gap, sketch=Sketch(dimension=k))
+
     return {
         "size": SIZES[size],
+        "correlation": {str(k): float(np.corrcoef(exact, projected(k))[0, 1]) for k in DIMENSIONS},
         "figures": figures,
         "status": status,
         "seconds": seconds,
