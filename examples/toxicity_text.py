@@ -105,8 +105,8 @@ def encoder_of(texts: list[str]) -> tuple[Any, Any, bool]:
             intermediate_size=64,
             max_position_embeddings=MAX_LENGTH,
             initializer_range=0.3,
-            num_labels=2,
         )
+        config.num_labels = 2
         model = BertForSequenceClassification(config)
     return model.eval(), tokenizer, False
 
@@ -189,7 +189,7 @@ def draw(found: dict[str, dict[str, su.Correction]], path: Path) -> None:
 
 def main() -> None:
     """Correct both classifiers and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n")[0])
+    parser = argparse.ArgumentParser(description="Correct classifiers of toxic language.")
     parser.add_argument("--out", type=Path, default=Path("toxicity-text"), help="folder to write")
     parser.add_argument("--rows", type=int, default=3000, help="texts of each set; 0 for all")
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=DATA)

@@ -58,7 +58,8 @@ def load_images(name: str, *, n_rows: int | None = None, seed: int = 0) -> Split
     """Return a data set of images as train, validation and test rows.
 
     The official test images are the test rows; a fifth of the official training images, the same
-    part of every class, are validation rows.
+    part of every class, are validation rows. Rows keep the order of the files, which may be that
+    of the classes.
 
     Parameters
     ----------
