@@ -43,6 +43,9 @@ MAX_LENGTH = 64
 L2 = 0.1
 """Penalty of the head, beside the sum of losses: the features are small."""
 
+COST = 0.02
+"""Validation accuracy that the correction may cost: the groups do differ in what is toxic."""
+
 AGAIN = """
 import sys
 import numpy as np, torch
@@ -86,6 +89,8 @@ def encoder_of(texts: list[str]) -> tuple[Any, Any, bool]:
     found = find_spec(MINILM)
     if found is not None and found.submodule_search_locations:
         folder = Path(found.submodule_search_locations[0]) / "model"
+        logging.set_verbosity_error()  # a new head is what is wanted
+        logging.disable_progress_bar()
         tokenizer = BertTokenizer.from_pretrained(folder)
         model = BertForSequenceClassification.from_pretrained(folder, num_labels=2)
         return model.eval(), tokenizer, True
@@ -142,6 +147,7 @@ def corrected(classifier: Classifier, scheme: str) -> su.Correction:
         test=test,
         metric="demographic_parity",
         scheme=scheme,
+        select=su.Select(utility_loss_at_most=COST),
     )
 
 
@@ -195,8 +201,6 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=DATA)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
     cache = su.ArrayCache(options.out / "features")
     found: dict[str, dict[str, su.Correction]] = {}
     columns = f"{'test accuracy':>16} {'gap, probabilities':>20} {'gap, decisions':>16}"
