@@ -33,7 +33,7 @@ from softunlearn.scores import influence_scores
 from softunlearn.select import Select
 
 if TYPE_CHECKING:
-    from softunlearn import datasets
+    from softunlearn import datasets, generative
     from softunlearn.estimator import SoftUnlearner
     from softunlearn.saving import load
 
@@ -57,6 +57,7 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "paths",
     "unlearning",
     "models",
+    "generative",
     "datasets",
     "load",
     "SoftUnlearnError",
@@ -73,8 +74,8 @@ __all__ = [  # noqa: RUF022 - the order of the method
 
 def __getattr__(name: str) -> Any:
     """Load on first use what needs more than the core does."""
-    if name == "datasets":
-        return import_module("softunlearn.datasets")
+    if name in ("datasets", "generative"):
+        return import_module(f"softunlearn.{name}")
     if name == "SoftUnlearner":
         return import_module("softunlearn.estimator").SoftUnlearner
     if name == "load":
