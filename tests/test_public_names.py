@@ -13,6 +13,7 @@ PACKAGES = [
     "softunlearn.paths",
     "softunlearn.unlearning",
     "softunlearn.models",
+    "softunlearn.generative",
     "softunlearn.datasets",
     "softunlearn.curvature",
     "softunlearn.report",

@@ -17,7 +17,7 @@ from softunlearn import saving
 from softunlearn.provenance import provenance
 from softunlearn.report import summarise
 
-FILES = {"manifest.json", "weights.parquet", "metrics.json", "report.html"}
+FILES = {"manifest.json", "weights.parquet", "metrics.json", "report.html", "model_card.md"}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,9 @@ from softunlearn.disk import placed_file, remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "paper"
+EXAMPLES = {"deep_language": "language_gap.py", "deep_text": "toxicity_text.py"}
+"""Examples that experiments are made of; the others' is the paper's network."""
+
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -97,7 +100,7 @@ def code_digest(module: str) -> str:
     library = ROOT / "src" / "softunlearn"
     files = [p for p in library.rglob("*.py") if not shown & set(p.relative_to(library).parts)]
     files += [here / "setting.py", here / f"{module.rpartition('.')[2]}.py"]
-    files += [ROOT / "examples" / "paper_network.py"]
+    files += [ROOT / "examples" / EXAMPLES.get(module.rpartition(".")[2], "paper_network.py")]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.read_bytes())

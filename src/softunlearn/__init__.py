@@ -11,7 +11,7 @@ The names below, in the order of the method, are the public interface.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from softunlearn import attacks, metrics, models, paths, unlearning, weights
+from softunlearn import attacks, curvature, metrics, models, paths, unlearning, weights
 from softunlearn.array_cache import ArrayCache
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
@@ -33,7 +33,7 @@ from softunlearn.scores import influence_scores
 from softunlearn.select import Select
 
 if TYPE_CHECKING:
-    from softunlearn import datasets
+    from softunlearn import datasets, generative
     from softunlearn.estimator import SoftUnlearner
     from softunlearn.saving import load
 
@@ -52,10 +52,12 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "ArrayCache",
     "metrics",
     "attacks",
+    "curvature",
     "weights",
     "paths",
     "unlearning",
     "models",
+    "generative",
     "datasets",
     "load",
     "SoftUnlearnError",
@@ -72,8 +74,8 @@ __all__ = [  # noqa: RUF022 - the order of the method
 
 def __getattr__(name: str) -> Any:
     """Load on first use what needs more than the core does."""
-    if name == "datasets":
-        return import_module("softunlearn.datasets")
+    if name in ("datasets", "generative"):
+        return import_module(f"softunlearn.{name}")
     if name == "SoftUnlearner":
         return import_module("softunlearn.estimator").SoftUnlearner
     if name == "load":

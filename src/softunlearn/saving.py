@@ -24,7 +24,7 @@ from softunlearn.exceptions import FileError
 from softunlearn.manifest import ANEW, MANIFEST, read_json, read_manifest, write_manifest
 from softunlearn.models.skops_files import read_model, write_model
 from softunlearn.provenance import provenance
-from softunlearn.report import render, summarise
+from softunlearn.report import model_card, render, summarise
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
@@ -33,7 +33,8 @@ __all__ = ["Saved", "check_writable", "load", "read_model", "save", "weights_tab
 
 MODEL, TENSORS = "model.skops", "model.safetensors"
 WEIGHTS, METRICS, REPORT = "weights.parquet", "metrics.json", "report.html"
-FILES = (MODEL, TENSORS, WEIGHTS, METRICS, REPORT)
+CARD = "model_card.md"
+FILES = (MODEL, TENSORS, WEIGHTS, METRICS, REPORT, CARD)
 
 MAX_EXPANSION, ALWAYS_BYTES = 100, 64 * 2**20
 """How many times larger than its file a table may be in memory; so much it may be anyhow."""
@@ -124,10 +125,11 @@ def save(
         with placed_folder(directory) as place:
             if model:
                 _write_model(correction.model, place, trusted)
+                _write_text(place / CARD, model_card(correction))
             table.to_parquet(place / WEIGHTS, index=False)
             figures = json.dumps(summary, indent=2, allow_nan=False)
-            (place / METRICS).write_text(figures + "\n", encoding="utf-8")
-            (place / REPORT).write_text(page, encoding="utf-8", newline="\n")
+            _write_text(place / METRICS, figures + "\n")
+            _write_text(place / REPORT, page)
             write_manifest(place, provenance(correction, summary))
     except OSError as error:
         raise FileError(f"{directory} cannot be written: {_reason(error)}.") from error
@@ -180,6 +182,10 @@ def load(directory: str | Path, *, module: Any = None, trusted: Sequence[str] = 
 
         model = read_module(module, directory / TENSORS)
     return Saved(model, weights, metrics, manifest.provenance)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:

@@ -1,11 +1,12 @@
 """Data sets to try the library on, as train, validation and test rows with groups.
 
-`load` is the way in; `census` is synthetic and always there, the others are real. `DATASETS` says
-what each one holds and what it may be used for, `locate` where its files are, and `fetch`
-downloads them.
+`load` is the way in, `load_images` that of images; `census` is synthetic and always there, the
+others are real. `DATASETS` says what each one holds and what it may be used for, `locate` where
+its files are, and `fetch` downloads them.
 """
 
 from softunlearn.datasets.catalogue import DATASETS, DataFile, DatasetInfo, names
+from softunlearn.datasets.images import load_images
 from softunlearn.datasets.registry import load
 from softunlearn.datasets.splits import Splits
 from softunlearn.datasets.store import fetch, locate
@@ -17,6 +18,7 @@ __all__ = [
     "Splits",
     "fetch",
     "load",
+    "load_images",
     "locate",
     "names",
 ]

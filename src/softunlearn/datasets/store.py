@@ -62,7 +62,7 @@ def locate(name: str) -> Path | None:
     True
     """
     info = info_of(name)
-    for root in _roots():
+    for root in roots():
         folder = root / info.folder
         if info.files and all(_find(folder, file.names) for file in info.files):
             return folder
@@ -149,7 +149,8 @@ def contents(info: DatasetInfo) -> dict[str, bytes]:
     return found
 
 
-def _roots() -> tuple[Path, ...]:
+def roots() -> tuple[Path, ...]:
+    """Return the folders in which data sets are looked for, the first that holds one first."""
     given = os.environ.get("SOFTUNLEARN_DATA")
     return (Path(os.path.expanduser(given)), _cache()) if given else (_cache(),)
 

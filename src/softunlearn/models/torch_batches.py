@@ -5,6 +5,7 @@ labels mostly, is left out. A mapping is left without its labels. So inputs are 
 of them, or a mapping.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -125,6 +126,17 @@ def content(value: Any) -> Iterator[bytes | memoryview]:
             yield from content(part)
     else:
         yield repr(value).encode()
+
+
+def source(thing: Any) -> str:
+    """Return a class's or function's name, and its code where it is not torch's own."""
+    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}"
+    if name.startswith("torch."):
+        return name
+    try:
+        return name + inspect.getsource(thing)
+    except (OSError, TypeError):  # typed at a prompt
+        return name
 
 
 def first_line(error: BaseException) -> str:

@@ -10,7 +10,6 @@ Two logits z0, z1 are one to the method, z1 - z0 with W = W1 - W0: softmax and s
 """
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from softunlearn.array_cache import ArrayCache, key
 from softunlearn.attacks.gradient import GradientAttack
 from softunlearn.exceptions import InputError, ModelError
 from softunlearn.head import LinearHead
-from softunlearn.models.torch_batches import batches, content, first_line, sent
+from softunlearn.models.torch_batches import batches, content, first_line, sent, source
 from softunlearn.models.torch_inputs import perturbed
 from softunlearn.models.torch_running import (
     Call,
@@ -358,9 +357,9 @@ class TorchModule:
         """Yield what the features depend on: the rows, and all of the module but the head."""
         module, name = eager(self.module), self.layer_name
         yield repr((name, module)).encode()
-        for part in sorted({_source(type(part)) for part in module.modules()}):
+        for part in sorted({source(type(part)) for part in module.modules()}):
             yield part.encode()
-        yield _source(self.forward).encode()
+        yield source(self.forward).encode()
         own = {f"{name}.{part}".lstrip(".") for part in ("weight", "bias")}
         tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers()]
         for tensor_name, tensor in tensors:
@@ -390,17 +389,6 @@ def _numpy(tensor: Tensor) -> np.ndarray:
     """Return a tensor as computed, half precisions as float32."""
     wide = tensor.dtype in (torch.float32, torch.float64)
     return (tensor if wide else tensor.float()).detach().cpu().numpy()
-
-
-def _source(thing: Any) -> str:
-    """Return a class's or function's name, and its code where it is not torch's own."""
-    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', repr(thing))}"
-    if name.startswith("torch."):
-        return name
-    try:
-        return name + inspect.getsource(thing)
-    except (OSError, TypeError):  # typed at a prompt
-        return name
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -1,0 +1,82 @@
+"""The deep models' experiments: `python -m benchmarks.paper.deep --size tiny`.
+
+    SOFTUNLEARN_DATA=... python -m benchmarks.paper.deep --size small [--only images ...]
+
+`tiny` takes seconds and says that all parts fit, `small` minutes on a processor, `full` wants a
+GPU. Results are kept in `build/paper/deep`, with what they were computed on.
+"""
+
+import argparse
+from typing import Any
+
+from benchmarks.paper import deep_images, deep_language, deep_text
+from benchmarks.paper.kept import Job
+
+PARTS = {"language": deep_language, "text": deep_text, "images": deep_images}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is not there yet and print every result."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper.deep", description="Run the deep models' experiments."
+    )
+    parser.add_argument("--size", choices=deep_images.SIZES, default="tiny")
+    parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS)
+    options = parser.parse_args(arguments)
+    for name in options.only:
+        for job in PARTS[name].jobs(options.size):
+            print(shown(job, job.run()), flush=True)
+
+
+def shown(job: Job, result: dict[str, Any]) -> str:
+    """Return a result as a table, with what it says of soft against hard weights."""
+    figures: dict[str, dict[str, float]] = result["figures"]
+    names = list(next(iter(figures.values())))
+    lines = [
+        f"{job.name} ({job.seconds():.0f} s on {result['where']['device']}, "
+        f"{result['where']['threads']} threads of {result['where']['cores']} cores)",
+        "  " + " ".join([f"{'':12}", *(f"{name:>9}" for name in names)]),
+    ]
+    for kind, own in figures.items():
+        status = result["status"].get(kind, "")
+        lines.append(
+            "  " + " ".join([f"{kind:12}", *(f"{own[name]:9.4f}" for name in names), status])
+        )
+    if "correlation" in result:
+        each = ", ".join(f"{r:.3f} at {k}" for k, r in result["correlation"].items())
+        lines.append(f"  Correlation of projected influence with the exact one: {each}.")
+    return "\n".join([*lines, f"  {verdict(figures)}", ""])
+
+
+def verdict(figures: dict[str, dict[str, float]]) -> str:
+    """Return whether soft weights do better on the target at equal or better utility, or why not.
+
+    Utility is accuracy, or the loss where there is none.
+    """
+    hard, soft, before = figures["hard"], figures["soft"], figures["before"]
+    better = soft["target"] < hard["target"]
+    gain = (
+        soft["accuracy"] - hard["accuracy"] if "accuracy" in soft else hard["loss"] - soft["loss"]
+    )
+    what = "accuracy" if "accuracy" in soft else "loss"
+    if better and gain >= 0:
+        return f"Soft weights do better on the target, and no worse in {what} ({gain:+.4f})."
+    if better:
+        return (
+            f"Soft weights do better on the target and pay for it in {what} ({gain:+.4f}): they "
+            "went further along the same frontier, within what the choice allows."
+        )
+    if gain > 0:
+        return (
+            f"Soft weights stopped at a higher target ({soft['target'] - hard['target']:+.4f}) "
+            f"and kept more of the {what} ({gain:+.4f})."
+        )
+    moved = before["target"] - soft["target"]
+    return (
+        "Soft weights do no better here: the target moved by "
+        f"{-moved:+.4f} under them and {hard['target'] - before['target']:+.4f} under hard ones."
+    )
+
+
+if __name__ == "__main__":
+    main()
