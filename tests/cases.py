@@ -87,7 +87,7 @@ def minimise(objective: HeadObjective) -> HeadObjective:
         head.theta,
         jac=lambda theta: at(theta).total_gradient(),
         hess=lambda theta: at(theta).hessian(),
-        method="trust-exact",
+        method="trust-ncg",
         options={"gtol": 1e-10},
     )
     return at(result.x)
