@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench-step1 bench-wide paper clean
+.PHONY: demo test test-lowest check docs dist bench-step1 bench-wide paper clean
 
 demo: .venv/run.stamp           ## the main job on real data (or on the embedded census)
 	$(BIN)/softunlearn demo
@@ -11,11 +11,22 @@ demo: .venv/run.stamp           ## the main job on real data (or on the embedded
 test: .venv/test.stamp          ## the tests and every docstring's example
 	$(BIN)/python -m pytest
 
+test-lowest: build/lowest/stamp ## the fast tests with the lowest versions that are supported
+	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning
+
 check: .venv/check.stamp        ## lint, types, the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: .venv/docs.stamp          ## the documentation, build/docs/index.html; every warning an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -d build/doctrees docs build/docs
+
+dist: .venv/release.stamp       ## wheel and sdist in dist/, each tried in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python .ci/smoke.py dist
 
 bench-step1: .venv/run.stamp    ## step 1 against one Gram product of the same matrix
 	$(BIN)/python benchmarks/speed/step1.py
@@ -37,11 +48,23 @@ bench-streaming: .venv/run.stamp    ## rows from Parquet against reading them an
 bench-dask: .venv/test.stamp    ## one Dask worker against two
 	$(BIN)/python benchmarks/speed/dask_scaling.py
 
+.PHONY: bench-peers
+bench-peers: .venv/run.stamp build/peers/stamp  ## step 1 against other libraries, in one run
+	$(BIN)/python benchmarks/speed/peers.py --peers build/peers
+
+build/peers/stamp: benchmarks/speed/peers.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip --disable-pip-version-check --quiet install --requirement $<
+	touch $@
+
+.PHONY: bench
+bench: bench-step1 bench-peers bench-wide bench-closed-form bench-bounded bench-streaming bench-dask  ## all of benchmarks/speed
+
 bench-wide: .venv/run.stamp     ## a wide head: our conjugate gradients against plain ones
 	$(BIN)/python benchmarks/speed/wide_head.py
 
 clean:
-	rm -rf .venv softunlearn-demo
+	rm -rf .venv build dist docs/gallery docs/reference/api softunlearn-demo
 
 .venv/pip.stamp: constraints.txt
 	$(PYTHON) -m venv .venv
@@ -60,6 +83,20 @@ clean:
 	$(PIP) install --constraint constraints.txt --group check
 	touch $@
 
+.venv/docs.stamp: .venv/test.stamp
+	$(PIP) install --constraint constraints.txt --group docs
+	touch $@
+
+.venv/release.stamp: .venv/pip.stamp
+	$(PIP) install --constraint constraints.txt --group release
+	touch $@
+
+build/lowest/stamp: lowest.txt pyproject.toml
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/pip --quiet install --constraint constraints.txt --upgrade pip
+	build/lowest/bin/pip --quiet install --constraint lowest.txt --editable . --group test
+	touch $@
+
 .venv/speed.stamp: .venv/run.stamp benchmarks/speed/requirements.txt
 	$(PIP) install --constraint constraints.txt --requirement benchmarks/speed/requirements.txt
 	touch $@
@@ -70,4 +107,15 @@ bench-frontier: .venv/frontier.stamp  ## our frontier against the peers, on real
 
 .venv/frontier.stamp: .venv/test.stamp benchmarks/frontier/requirements.txt
 	$(PIP) install --constraint constraints.txt --requirement benchmarks/frontier/requirements.txt
+	touch $@
+
+.PHONY: faults fuzz
+faults: .venv/test.stamp        ## kill -9 at 200 random moments of what writes files
+	$(BIN)/python -W ignore -m benchmarks.faults
+
+fuzz: .venv/fuzz.stamp          ## half an hour of bytes by a stranger, for every reader of files
+	$(BIN)/python -m benchmarks.fuzz all 1800
+
+.venv/fuzz.stamp: .venv/test.stamp benchmarks/fuzz-requirements.txt
+	$(PIP) install --constraint constraints.txt --requirement benchmarks/fuzz-requirements.txt
 	touch $@

@@ -1,7 +1,11 @@
 """What comes out of the cache is what was put in, whatever happened in between."""
 
+import hashlib
+import os
+import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -121,3 +125,56 @@ def test_keys_tell_parts_and_their_borders():
     assert len(set(keys)) == len(keys)
     assert key([b"ab"]) == key(iter([memoryview(b"ab")]))
     assert all(len(name) == 64 for name in keys)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x93NUMPY\x01\x00",
+        b"\x93NUMPY\x09\x00v\x00{",
+        b"\x93NUMPY\x01\x00\x0b\x00{'shape': 0}",
+        b"\x93NUMPY\x01\x00\x40\x00"
+        + b"{'descr': '<f8', 'fortran_order': False, 'shape': (9"
+        + b"9" * 8
+        + b",)}\n",
+        b"\x93NUMPY\x01\x00\x3b\x00"
+        + b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)}     \ncos\nx",
+        b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"(" * 99999,
+    ],
+)
+def test_an_entry_that_is_no_array_is_not_there_even_if_its_checksum_is_right(cache, content):
+    cache.put("a", np.eye(2))
+    entry(cache).write_bytes(hashlib.sha256(content).digest() + content)
+    assert cache.get("a") is None
+
+
+def test_pipes_and_links_are_no_entries(cache, tmp_path):
+    cache.put("a", np.eye(2))
+    path = entry(cache)
+    path.rename(tmp_path / "moved")
+    path.symlink_to(tmp_path / "moved")
+    assert cache.get("a") is None
+    path.unlink()
+    os.mkfifo(path)
+    assert cache.get("a") is None  # and nobody waits for a writer
+
+
+def test_what_killed_writers_left_goes_when_it_is_old(cache):
+    for name, age in ((".a.array.1.partial", 0), (".b.array.2.partial", 2e5)):
+        path = cache.directory / name
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age,) * 2)
+    ArrayCache(cache.directory)
+    assert entry(cache).name == ".a.array.1.partial"
+
+
+def test_on_a_full_disk_what_was_computed_is_not_lost(cache):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.warns(SoftUnlearnWarning, match="not kept for next time: .*File too large"):
+            cache.put("a", np.ones(1000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(cache.directory.iterdir()) == []

@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
+from sklearn.linear_model import LogisticRegression
+
+import softunlearn as su
 
 kept = pytest.importorskip("benchmarks.paper.kept", reason="benchmarks are not in the sdist")
 comparison = pytest.importorskip("benchmarks.paper.comparison")
+figure2 = pytest.importorskip("benchmarks.paper.figure2")
+setting = pytest.importorskip("benchmarks.paper.setting")
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,3 +95,27 @@ def test_a_mark_is_that_of_a_paired_t_test(rng):
     assert comparison.Mean.of([1.0, 1.1]).mark() in ("holds", "within noise")
     assert comparison.Mean.of([-1.0, -1.0]).mark() == "does not hold"
     assert comparison.Mean.of([0.0, 0.0]).mark() == "within noise"
+
+
+CHOSEN = {
+    "clean": ["hard", "lowest", "matched", "original"],
+    "paper": ["hard", "published", "original"],
+}
+
+
+@pytest.mark.parametrize("protocol", CHOSEN)
+@pytest.mark.parametrize("algorithm", ["influence", "ga_ft"])
+def test_both_protocols_compare_hard_and_soft_weights(protocol, algorithm):
+    train, validation, test = su.datasets.load("census", n_rows=1500)
+    model = LogisticRegression(max_iter=1000).fit(train.X, train.y)
+    trained = setting.Trained(model, train, validation, test)
+    where = setting.Setting("adult", "lr", protocol=protocol)
+    metric = "demographic_parity"
+    found = list(figure2._compared(trained, where, metric, algorithm))
+    assert [record["chosen"] for record in found] == CHOSEN[protocol]
+    p = model.predict_proba(test.X)[:, 1]
+    first, second = (p[np.asarray(test.g) == group].mean() for group in np.unique(test.g))
+    assert found[-1]["changed_rows"] == 0
+    assert found[-1]["figures"]["fairness"] == pytest.approx(abs(first - second))
+    assert all(0 < record["changed_rows"] <= len(train) for record in found[:-1])
+    assert len({record["metric_on_validation"] for record in found}) > 1

@@ -1,5 +1,9 @@
+import errno
 import json
 import os
+import resource
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -10,8 +14,10 @@ from torch import nn
 
 import softunlearn as su
 from softunlearn import saving
+from softunlearn.provenance import provenance
+from softunlearn.report import summarise
 
-FILES = {"weights.parquet", "metrics.json", "report.html"}
+FILES = {"manifest.json", "weights.parquet", "metrics.json", "report.html", "model_card.md"}
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +63,9 @@ def test_a_failure_leaves_what_was_there(correction, tmp_path, monkeypatch):
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
 
     def full(*arguments):
-        raise OSError(28, os.strerror(28))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(saving, "write_report", full)
+    monkeypatch.setattr(saving, "write_manifest", full)
     with pytest.raises(su.FileError, match=r"cannot be written: No space left"):
         correction.at(0).save(tmp_path / "out")
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
@@ -77,7 +83,7 @@ def test_a_damaged_file_is_refused_by_name(name, correction, tmp_path):
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
-    with pytest.raises(su.FileError, match=r"holds no metrics\.json"):
+    with pytest.raises(su.FileError, match=r"holds no manifest\.json"):
         su.load(tmp_path)
 
 
@@ -109,3 +115,120 @@ def test_a_torch_module_keeps_its_parameters(census, tmp_path):
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
     with pytest.raises(su.FileError, match=r"does not hold the parameters of this Linear"):
         su.load(tmp_path / "out", module=nn.Linear(2, 2))
+
+
+def test_provenance_tells_what_was_done_with_which_data(correction, census, tmp_path):
+    correction.save(tmp_path / "out")
+    saved = su.load(tmp_path / "out")
+    found = saved.provenance
+    assert found["library"] == f"softunlearn {su.__version__}"
+    written = datetime.fromisoformat(found["written"])
+    assert abs(datetime.now(UTC) - written) < timedelta(minutes=5)
+    assert found["model"]["type"] == "sklearn.linear_model._logistic.LogisticRegression"
+    assert found["model"]["before"] != found["model"]["after"]
+    (metric,) = found["metric"]
+    assert metric["name"] == "demographic_parity"
+    np.testing.assert_allclose(metric["after"], correction.point.metric)
+    assert found["algorithm"]["name"] == "InfluenceUpdate"
+    assert found["scheme"]["name"] == "ClosedForm"
+    assert found["point"]["index"] == correction.chosen
+    assert [found["data"][name]["rows"] for name in ("train", "validation")] == [1800, 600]
+    for name in ("written", "metric", "data"):
+        assert json.dumps(found[name]) in str(saved)
+
+
+def test_a_digest_changes_with_the_data_and_with_nothing_else(census, census_model):
+    def digests(**parts):
+        given = {"train": census.train, "validation": census.validation} | parts
+        c = su.correct(census_model, **given, select="none")
+        found = provenance(c, summarise(c))
+        return [found["data"][name]["sha256"] for name in given] + [found["model"]["before"]]
+
+    plain, other = digests(), replace(census.train, y=1 - census.train.y)
+    X, y, g = census.train.X, census.train.y, census.train.g
+    assert digests(train=(np.asfortranarray(X), list(y), g)) == plain
+    changed = digests(train=other)
+    assert changed[0] != plain[0]
+    assert changed[1:] == plain[1:]
+    heavier = replace(census.train, weight=np.full(len(y), 2.0))
+    assert digests(train=heavier)[0] not in (plain[0], changed[0])
+
+
+def test_another_programs_files_are_not_replaced(correction, tmp_path):
+    for name in ("metrics.json", "report.html"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(su.FileError, match=r"holds other files \(metrics.json"):
+        correction.save(tmp_path)
+    assert (tmp_path / "metrics.json").read_text() == "mine"
+    correction.save(tmp_path / "out")
+    (tmp_path / "out" / "model.safetensors").mkdir()
+    with pytest.raises(su.FileError, match=r"holds other files \(model.safetensors"):
+        correction.save(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["file", "file/out", "a\0b", "x" * 300, "loop"])
+def test_a_place_that_is_no_folder_is_refused(name, correction, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(su.FileError, match=r"give a folder|cannot be") as caught:
+        correction.save(f"{tmp_path}/{name}")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
+    with pytest.raises(su.FileError):
+        su.load(f"{tmp_path}/{name}")
+
+
+def test_a_read_only_disk_is_refused_in_one_line(correction, tmp_path, monkeypatch):
+    def read_only(*arguments, **options):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(type(tmp_path), "mkdir", read_only)
+    with pytest.raises(su.FileError, match=r"out cannot be written: Read-only file system\.$"):
+        correction.save(tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(su.FileError, match=r"is not a writable folder"):
+        correction.save(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def files_of_at_most():
+    """Let files grow to so many bytes only: what is written beyond fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(n_bytes):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["model.skops", "weights.parquet", "metrics.json", "report.html"])
+def test_where_a_file_does_not_fit_nothing_is_left(name, correction, tmp_path, files_of_at_most):
+    correction.save(tmp_path / "out")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    files_of_at_most(len(before[name]) - 1)
+    with pytest.raises(su.FileError, match=r"out cannot be written: .*File too large") as caught:
+        correction.save(tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_where_a_modules_parameters_do_not_fit_nothing_is_left(census, tmp_path, files_of_at_most):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(census.train.X.shape[1], 40), nn.Linear(40, 1))
+    c = su.correct(module, train=census.train, validation=census.validation, select="none")
+    files_of_at_most(3_000)
+    with pytest.raises(su.FileError, match="File too large"):
+        c.save(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_leftover_goes_at_the_next_save(correction, tmp_path):
+    leftover = tmp_path / ".out.0a1b2c3d.partial"
+    leftover.mkdir()
+    os.utime(leftover, (0, 0))
+    correction.save(tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -23,6 +23,7 @@ from benchmarks.paper.setting import DATA, EXTREMES, Setting, Trained
 
 import softunlearn as su
 from softunlearn.paths import Frontier, Start
+from softunlearn.row_vectors import entries
 from softunlearn.weights import TopK
 
 ALGORITHMS = {
@@ -135,7 +136,7 @@ class Single:
             reached,
             start.correctable.measure(reached),
             predicted=start.goal.start.metrics[0] - weights.predicted,
-            changed_rows=int((weights.eps != 0).sum()),
+            changed_rows=int((entries(weights.eps) != 0).sum()),
             weigh=lambda: weights.eps,
         )
         return Frontier((start.origin(), point))

@@ -7,10 +7,8 @@ in one step: what is on disk is whole or absent.
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +16,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from softunlearn.disk import placed_file, remove_leftovers
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "paper"
@@ -83,13 +83,9 @@ class Job:
 def write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    remove_leftovers(path.parent, path.name)
+    with placed_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ The names below, in the order of the method, are the public interface.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from softunlearn import attacks, metrics, models, paths, unlearning, weights
+from softunlearn import attacks, curvature, metrics, models, paths, unlearning, weights
 from softunlearn.array_cache import ArrayCache
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
@@ -52,6 +52,7 @@ __all__ = [  # noqa: RUF022 - the order of the method
     "ArrayCache",
     "metrics",
     "attacks",
+    "curvature",
     "weights",
     "paths",
     "unlearning",

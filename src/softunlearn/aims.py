@@ -15,7 +15,6 @@ from softunlearn.adversary import Adversary
 from softunlearn.attacks import FGSM, PGD, Adaptive, Attack, Boundary
 from softunlearn.evaluation import Craft
 from softunlearn.exceptions import ModelError
-from softunlearn.goal import Aim
 from softunlearn.head import LinearHead
 from softunlearn.metrics import (
     DemographicParity,
@@ -25,7 +24,7 @@ from softunlearn.metrics import (
     Metric,
     Target,
 )
-from softunlearn.metrics.metric import name_of
+from softunlearn.metrics.metric import Aim, name_of
 from softunlearn.models import Encoder, ModelAdapter, adapt
 from softunlearn.models.groups import Groups
 from softunlearn.objective import HeadObjective

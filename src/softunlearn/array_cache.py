@@ -4,20 +4,19 @@ An entry's name is the sha256 of all that its array depends on, so nothing is ev
 another model or other rows have another name. An entry is a sha256 of what follows, then an array
 in NumPy's own format, which holds numbers and no objects. It is written beside its place and moved
 there in one step: an interrupted run leaves no half entry, and of two processes that write the
-same entry either may win. What does not match its checksum is not there.
+same entry either may win. What does not match its checksum, or is no array, is not there.
 """
 
 import hashlib
 import os
-import tempfile
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from softunlearn.disk import opened, placed_file, remove_leftovers
 from softunlearn.exceptions import FileError, SoftUnlearnWarning
 
 _CHECKSUM_BYTES = hashlib.sha256().digest_size
@@ -58,17 +57,18 @@ class ArrayCache:
             raise FileError(f"{folder} cannot be made: {error.strerror or error}.") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise FileError(f"{folder} cannot be written; give a folder that can.")
+        remove_leftovers(folder)
 
     def get(self, name: str) -> np.ndarray | None:
         """Return the entry's array, or None where it is missing or damaged."""
         try:
-            with self._path(name).open("rb") as file:
+            with opened(self._path(name)) as file:
                 checksum = file.read(_CHECKSUM_BYTES)
                 if hashlib.file_digest(file, "sha256").digest() != checksum:
                     return None
                 file.seek(_CHECKSUM_BYTES)
                 return np.lib.format.read_array(file, allow_pickle=False)
-        except OSError:
+        except Exception:  # missing, or not what `put` wrote: a reader may raise anything of it
             return None
 
     def put(self, name: str, array: np.ndarray) -> None:
@@ -87,20 +87,13 @@ class ArrayCache:
         return Path(self.directory) / f"{name}.array"
 
     def _write(self, path: Path, array: np.ndarray) -> None:
-        handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w+b") as file:
-                file.write(bytes(_CHECKSUM_BYTES))
-                np.lib.format.write_array(file, array, allow_pickle=False)
-                file.seek(_CHECKSUM_BYTES)
-                checksum = hashlib.file_digest(file, "sha256").digest()
-                file.seek(0)
-                file.write(checksum)
-            os.replace(temporary, path)
-        except BaseException:  # an interrupt too: nothing half written stays
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise
+        with placed_file(path) as unfinished, unfinished.open("w+b") as file:
+            file.write(bytes(_CHECKSUM_BYTES))
+            np.lib.format.write_array(file, array, allow_pickle=False)
+            file.seek(_CHECKSUM_BYTES)
+            checksum = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0)
+            file.write(checksum)
 
 
 def key(parts: Iterable[bytes | memoryview]) -> str:

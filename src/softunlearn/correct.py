@@ -16,7 +16,6 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from softunlearn.adversary import Adversary
 from softunlearn.aims import (
@@ -29,7 +28,7 @@ from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
 from softunlearn.influence import Scores, removal_influence
-from softunlearn.metrics import Target
+from softunlearn.metrics import passes
 from softunlearn.models.adapter import Deep
 from softunlearn.network import NetworkOnRows
 from softunlearn.objective import HeadObjective
@@ -262,8 +261,7 @@ def _scores(goal: Goal, objective: HeadObjective, solver: CurvatureSolver) -> Sc
     """Return the rows' influence on targets, utility and what is held, in this order."""
     head = goal.original
     aims = (*goal.targets, goal.utility, *goal.held)
-    columns = [Target(one.metric, one.rows_for(head)).gradient(head) for one in aims]
-    gradients = array_namespace(head.W).stack(columns, axis=1)
+    gradients = passes.gradients(aims, head)
     return Scores.of(objective, solver.factor(objective), gradients)
 
 

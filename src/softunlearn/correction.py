@@ -395,8 +395,20 @@ class Correction:
 
         write_report(self, path)
 
+    def to_model_card(self, path: str | Path) -> None:
+        """Write the model card, in Markdown, with a header that model hubs read.
+
+        Raises
+        ------
+        FileError
+            The file cannot be written.
+        """
+        from softunlearn.report import write_model_card
+
+        write_model_card(self, path)
+
     def save(self, directory: str | Path, *, trusted: Sequence[str] = ()) -> None:
-        """Write model, weights, figures and report into a folder; see `softunlearn.load`.
+        """Write model, card, weights, figures and report into a folder; see `softunlearn.load`.
 
         Parameters
         ----------
@@ -413,6 +425,30 @@ class Correction:
         from softunlearn.saving import save  # loads pyarrow and skops
 
         save(self, directory, trusted=trusted)
+
+    def log_to_mlflow(self, *, trusted: Sequence[str] = ()) -> str:
+        """Log figures, settings and all files to MLflow's active run, or to a new one.
+
+        Where MLflow keeps them is its own matter (MLFLOW_TRACKING_URI).
+
+        Parameters
+        ----------
+        trusted : sequence of str, optional
+            As for `save`.
+
+        Returns
+        -------
+        str
+            The run's id.
+
+        Raises
+        ------
+        ImportError
+            MLflow is not installed.
+        """
+        from softunlearn.tracking import log
+
+        return log(self, trusted=trusted)
 
 
 def with_choice(session: Session, frontier: Frontier, choice: Choice) -> Correction:

@@ -66,7 +66,7 @@ class FileError(SoftUnlearnError):
     ...     su.load("nowhere")
     ... except su.FileError as error:
     ...     print(error)
-    nowhere holds no metrics.json; give a folder that a correction wrote.
+    nowhere holds no manifest.json; give a folder that a correction wrote.
     """
 
 

@@ -6,34 +6,19 @@ goal measures heads; it does not know how they came about.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace, to_device
+from array_api_compat import to_device
 from jaxtyping import Float
 
 from softunlearn import intervals
 from softunlearn.head import LinearHead
 from softunlearn.intervals import Change, Interval
 from softunlearn.losses import CrossEntropy, predicted_class
-from softunlearn.metrics import GroupGap, LogLoss, Metric, Target
-from softunlearn.metrics.metric import pieces
+from softunlearn.metrics import GroupGap, LogLoss, Metric, Target, passes
+from softunlearn.metrics.metric import Aim, pieces
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows
-
-
-@runtime_checkable
-class Aim(Protocol):
-    """A scalar function of heads that is to fall, or not to rise: a `Target`, or an adversary."""
-
-    @property
-    def metric(self) -> Metric:
-        """Return the function of logits."""
-        ...
-
-    def rows_for(self, head: LinearHead) -> Rows:
-        """Return the rows that a head is measured on: the same for all, or crafted for it."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,17 +105,16 @@ class Goal:
 
     def measure(self, head: LinearHead) -> Measured:
         """Return what a head does on validation rows."""
-        z = HeadObjective(head, self.validation).logits()
-
-        def value(aim: Aim) -> float:
-            rows = aim.rows_for(head)
-            same = rows.X is self.validation.X
-            own = z if same else HeadObjective(head, rows).logits()
-            return aim.metric.value(own, rows.y, rows.g)
-
+        aims = (*self.targets, *self.held)
+        each = [self.validation, *(aim.rows_for(head) for aim in aims)]
+        z, *others = passes.logits(head, each)
+        values = [
+            aim.metric.value(own, rows.y, rows.g)
+            for aim, rows, own in zip(aims, each[1:], others, strict=True)
+        ]
         return Measured(
-            metrics=tuple(map(value, self.targets)),
-            held=tuple(map(value, self.held)),
+            metrics=tuple(values[: len(self.targets)]),
+            held=tuple(values[len(self.targets) :]),
             right=_host(predicted_class(z) == self.validation.y).astype(float),
             loss=_host(CrossEntropy().value(z, self.validation.y)),
         )
@@ -142,27 +126,14 @@ class Goal:
         """
         aims = (*self.targets, *self.held, self.utility)
         each = [aim.rows_for(head) for aim in aims]
-        z: dict[int, Array] = {}
-        for rows in each:
-            if id(rows.X) not in z:
-                z[id(rows.X)] = HeadObjective(head, rows).logits()
         found = [
-            pieces(aim.metric, z[id(rows.X)], rows.y, rows.g)
-            for aim, rows in zip(aims, each, strict=True)
+            pieces(aim.metric, z, rows.y, rows.g)
+            for aim, rows, z in zip(aims, each, passes.logits(head, each), strict=True)
         ]
-        gradients: dict[int, Array] = {}
-        for key in z:
-            own = [i for i, rows in enumerate(each) if id(rows.X) == key]
-            parts = [found[i].parts for i in own]
-            xp = array_namespace(parts[0])
-            pulled = HeadObjective(head, each[own[0]]).pullback(xp.concat(parts, axis=2))
-            start = 0
-            for i, part in zip(own, parts, strict=True):
-                gradients[i] = pulled[:, start : start + part.shape[2]]
-                start += part.shape[2]
+        gradients = passes.pullbacks(head, each, [one.parts for one in found])
         return [
-            Linearised(one.values, gradients[i] if one.mix is None else gradients[i] @ one.mix)
-            for i, one in enumerate(found)
+            Linearised(one.values, gradient if one.mix is None else gradient @ one.mix)
+            for one, gradient in zip(found, gradients, strict=True)
         ]
 
     def metric(self, metrics: tuple[float, ...]) -> float:

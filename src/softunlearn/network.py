@@ -12,8 +12,8 @@ import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Float
 
-from softunlearn.goal import Aim, Goal, Measured
-from softunlearn.metrics.metric import Target
+from softunlearn.goal import Goal, Measured
+from softunlearn.metrics.metric import Aim, Target
 from softunlearn.models.adapter import ModelAdapter
 from softunlearn.rows import Array
 from softunlearn.unlearning import ByTraining, Unlearned, Unlearner

@@ -8,13 +8,15 @@ hand over `X`, `y`, `g` or `weight` whole. In memory a chunk is sized to stay in
 cache between the products that share it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
+
+from softunlearn.threads import in_threads
 
 Array = Any
 """An array of any library that follows the array API standard (NumPy, torch, ...)."""
@@ -201,10 +203,9 @@ class Rows:
         """Return the rows without their features, where reading these can be spared."""
         return self
 
-    def chunks(self) -> Iterator[tuple[slice, Chunk]]:
+    def chunks(self) -> Generator[tuple[slice, Chunk]]:
         """Yield consecutive rows, with the slice of 0..n that they are."""
-        n, width = self.X.shape
-        size = max(MIN_CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, width)))
+        n, size = len(self), self._chunk_rows
         for start in range(0, n, size):
             part = slice(start, min(n, start + size))
             yield (
@@ -217,13 +218,23 @@ class Rows:
                 ),
             )
 
+    @property
+    def _chunk_rows(self) -> int:
+        return max(MIN_CHUNK_ROWS, CHUNK_BYTES // (8 * max(1, self.X.shape[1])))
+
     def stream(self, function: Callable[..., Any], *aligned: Array) -> Iterator[tuple[slice, Any]]:
         """Yield `function(chunk, *parts of aligned)` of every chunk in turn, and where it is.
 
         `aligned` holds arrays with one entry a row.
         """
-        for part, chunk in self.chunks():
-            yield part, function(chunk, *(array[part, ...] for array in aligned))
+
+        def value(part: slice, chunk: Chunk) -> tuple[slice, Any]:
+            return part, function(chunk, *(array[part, ...] for array in aligned))
+
+        if isinstance(self.X, np.ndarray) and len(self) > self._chunk_rows:
+            yield from in_threads(value, self.chunks())
+        else:
+            yield from (value(*one) for one in self.chunks())
 
     def sum(self, function: Callable[..., Any], *aligned: Array) -> Any:
         """Return the sum over chunks of `function(chunk, *parts of aligned)`.

@@ -1,47 +1,46 @@
-"""Files: a correction's folder, and models on disk.
+"""Files: a correction's folder, and what is read back from it.
 
-A folder is written beside its place and moved there whole, so a failure leaves what was there
-before. Models are skops files, which hold no code: a type that skops does not trust is loaded
-only if the caller names it. Nothing here ever unpickles.
+The folder is written beside its place and moved there whole (`disk.py`), with a manifest of every
+file's size and sha256 and of where it comes from (`manifest.py`, `provenance.py`). Models are
+skops files or safetensors, figures JSON, weights Parquet: numbers and names, and no code. Nothing
+here ever unpickles.
 """
 
 import json
 import os
-import shutil
-import uuid
-import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import skops.io
+import pyarrow as pa
+import pyarrow.parquet as pq
 from array_api_compat import to_device
-from skops.io.exceptions import UntrustedTypesFoundException
 
+from softunlearn.disk import opened, placed_folder, remove_leftovers
 from softunlearn.exceptions import FileError
-from softunlearn.report import summarise, write_report
+from softunlearn.manifest import ANEW, MANIFEST, read_json, read_manifest, write_manifest
+from softunlearn.models.skops_files import read_model, write_model
+from softunlearn.provenance import provenance
+from softunlearn.report import model_card, render, summarise
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
 
-TRUSTED = (
-    "sklearn.compose._column_transformer.make_column_selector",
-    "sklearn.metrics._scorer._PassthroughScorer",
-    "sklearn.model_selection._split.KFold",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-    "numpy.dtype",
-)
-"""Types that skops does not know to be harmless and that are: values and no code."""
+__all__ = ["Saved", "check_writable", "load", "read_model", "save", "weights_table"]
 
 MODEL, TENSORS = "model.skops", "model.safetensors"
 WEIGHTS, METRICS, REPORT = "weights.parquet", "metrics.json", "report.html"
-FILES = {MODEL, TENSORS, WEIGHTS, METRICS, REPORT}
+CARD = "model_card.md"
+FILES = (MODEL, TENSORS, WEIGHTS, METRICS, REPORT, CARD)
+
+MAX_EXPANSION, ALWAYS_BYTES = 100, 64 * 2**20
+"""How many times larger than its file a table may be in memory; so much it may be anyhow."""
+
+MAX_FOOTER = 2**20
+"""Bytes of a text, and entries of a list, in the footer of `weights.parquet`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,9 @@ class Saved:
         "target_influence_1", ... are those of each, in its own unit.
     metrics : dict
         The figures, as `metrics.json` holds them.
+    provenance : dict
+        Where it comes from: library, time, metric, algorithm, scheme, point, and sizes and digests
+        of the data; printed with the correction.
 
     Examples
     --------
@@ -73,11 +75,19 @@ class Saved:
     ...     saved = su.load(folder)
     >>> saved.metrics["status"], len(saved.weights)
     ('CORRECTED', 600)
+    >>> saved.provenance["metric"][0]["name"], saved.provenance["algorithm"]["name"]
+    ('demographic_parity', 'InfluenceUpdate')
     """
 
     model: Any
     weights: pd.DataFrame
     metrics: dict[str, Any]
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Return where it comes from, a line for each thing that is known."""
+        lines = (f"  {name}: {json.dumps(value)}" for name, value in self.provenance.items())
+        return "\n".join([f"A correction of {len(self.weights):,} training rows", *lines])
 
 
 def save(
@@ -105,19 +115,24 @@ def save(
     FileError
         The folder cannot be written, or holds something else. What was there is still there.
     """
-    directory = Path(directory).resolve()
+    directory = _resolved(directory)
     check_writable(directory)
+    summary = summarise(correction)
+    page, table = render(correction), weights_table(correction)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with _moved_into_place(directory) as place:
+        remove_leftovers(directory.parent, directory.name)
+        with placed_folder(directory) as place:
             if model:
                 _write_model(correction.model, place, trusted)
-            weights_table(correction).to_parquet(place / WEIGHTS, index=False)
-            text = json.dumps(summarise(correction), indent=2, allow_nan=False)
-            (place / METRICS).write_text(text + "\n", encoding="utf-8")
-            write_report(correction, place / REPORT)
+                _write_text(place / CARD, model_card(correction))
+            table.to_parquet(place / WEIGHTS, index=False)
+            figures = json.dumps(summary, indent=2, allow_nan=False)
+            _write_text(place / METRICS, figures + "\n")
+            _write_text(place / REPORT, page)
+            write_manifest(place, provenance(correction, summary))
     except OSError as error:
-        raise FileError(f"{directory} cannot be written: {error.strerror or error}.") from error
+        raise FileError(f"{directory} cannot be written: {_reason(error)}.") from error
 
 
 def load(directory: str | Path, *, module: Any = None, trusted: Sequence[str] = ()) -> Saved:
@@ -139,7 +154,7 @@ def load(directory: str | Path, *, module: Any = None, trusted: Sequence[str] = 
     Raises
     ------
     FileError
-        A file is missing, damaged, or holds a type that is not trusted.
+        A file is missing, damaged, changed, or holds a type that is not trusted.
 
     Examples
     --------
@@ -155,21 +170,22 @@ def load(directory: str | Path, *, module: Any = None, trusted: Sequence[str] = 
     True
     """
     directory = Path(directory)
-    if not (directory / METRICS).is_file():
-        raise FileError(f"{directory} holds no {METRICS}; give a folder that a correction wrote.")
-    try:
-        metrics = json.loads((directory / METRICS).read_text(encoding="utf-8"))
-        weights = pd.read_parquet(directory / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise FileError(f"{directory} cannot be read back: {error}") from error
+    manifest = read_manifest(directory, FILES)
+    if absent := [name for name in (METRICS, WEIGHTS) if name not in manifest.files]:
+        raise FileError(f"{directory / MANIFEST} does not list {absent[0]}; {ANEW}.")
+    metrics, weights = read_json(directory / METRICS), _read_weights(directory / WEIGHTS)
     model = None
-    if (directory / MODEL).exists():
+    if MODEL in manifest.files:
         model = read_model(directory / MODEL, trusted=trusted)
-    elif (directory / TENSORS).exists() and module is not None:
+    elif TENSORS in manifest.files and module is not None:
         from softunlearn.models.torch_files import read_module
 
         model = read_module(module, directory / TENSORS)
-    return Saved(model, weights, metrics)
+    return Saved(model, weights, metrics, manifest.provenance)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:
@@ -179,12 +195,29 @@ def _write_model(model: Any, place: Path, trusted: Sequence[str]) -> None:
 
         write_module(model, place / TENSORS)
     else:
-        skops.io.dump(model, place / MODEL)
-        if unknown := _untrusted(place / MODEL, trusted):
-            raise FileError(
-                f"The model holds types that are not trusted and could not be read back: "
-                f"{', '.join(unknown)}. Name each with trusted= (--trust on the command line)."
+        write_model(model, place / MODEL, trusted=trusted)
+
+
+def _read_weights(path: Path) -> pd.DataFrame:
+    """Return the table of weights: numbers alone, and not many more than the file has room for."""
+    with opened(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        try:
+            table = pq.ParquetFile(
+                file, thrift_string_size_limit=MAX_FOOTER, thrift_container_size_limit=MAX_FOOTER
             )
+            numbers = all(t in (pa.int64(), pa.float64()) for t in table.schema_arrow.types)
+            needed = 8 * table.metadata.num_rows * table.metadata.num_columns
+            if not numbers:
+                raise ValueError("a column holds no numbers")
+            if needed > max(ALWAYS_BYTES, MAX_EXPANSION * size):
+                raise ValueError(f"it would take {needed:,} bytes, from {size:,}")
+            return table.read(use_threads=False).to_pandas(ignore_metadata=True)
+        except Exception as error:  # a file by a stranger may raise anything in its reader
+            raise FileError(
+                f"{path} holds no table of weights ({_reason(error)}); {ANEW}."
+            ) from error
 
 
 def weights_table(correction: "Correction") -> pd.DataFrame:
@@ -209,35 +242,6 @@ def _host(x: Any) -> np.ndarray:
     return np.asarray(to_device(x, "cpu"))
 
 
-def read_model(path: str | Path, *, trusted: Sequence[str] = ()) -> Any:
-    """Return the model in a skops file.
-
-    Raises
-    ------
-    FileError
-        There is no such file, it is not a skops file, or it holds types that are not trusted.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} is not a file; give a model written by skops.io.dump.")
-    try:
-        return skops.io.load(path, trusted=[*TRUSTED, *trusted])
-    except UntrustedTypesFoundException as error:
-        unknown = _untrusted(path, trusted)
-        raise FileError(
-            f"{path} holds types that are not trusted: {', '.join(unknown)}. "
-            "If you know where the file comes from, name each with --trust (trusted= in Python)."
-        ) from error
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(
-            f"{path} is not a skops file, or is damaged; write it anew with skops.io.dump."
-        ) from error
-
-
-def _untrusted(path: Path, trusted: Sequence[str]) -> list[str]:
-    return sorted(set(skops.io.get_untrusted_types(file=path)) - {*TRUSTED, *trusted})
-
-
 def check_writable(directory: str | Path) -> None:
     """Raise FileError where a correction could not be saved; nothing is written.
 
@@ -246,38 +250,39 @@ def check_writable(directory: str | Path) -> None:
     FileError
         The place is a file, holds something else, or its parent cannot be written.
     """
-    directory = Path(directory).resolve()
-    if directory.exists():
-        if not directory.is_dir():
-            raise FileError(f"{directory} is a file; give a folder to write to.")
-        others = sorted({p.name for p in directory.iterdir()} - FILES)
-        if others:
-            raise FileError(
-                f"{directory} holds other files ({others[0]}, ...); give a new or empty folder."
-            )
-    parent = next(p for p in directory.absolute().parents if p.exists())
+    directory = _resolved(directory)
+    try:
+        if directory.exists():
+            _check_replaceable(directory)
+        parent = next(p for p in directory.parents if p.exists())
+    except OSError as error:
+        raise FileError(f"{directory} cannot be written: {_reason(error)}.") from error
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise FileError(f"{directory} cannot be written: {parent} is not a writable folder.")
 
 
-@contextmanager
-def _moved_into_place(directory: Path) -> Iterator[Path]:
-    """Give an empty folder beside `directory`, and put it there if all goes well."""
-    place = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
-    place.mkdir()
+def _check_replaceable(directory: Path) -> None:
+    """Raise where a folder is neither empty nor an earlier correction's."""
+    if not directory.is_dir():
+        raise FileError(f"{directory} is a file; give a folder to write to.")
+    here = sorted(directory.iterdir())
+    ours = {MANIFEST, *FILES} if directory / MANIFEST in here else set()
+    others = [p.name for p in here if p.name not in ours or not p.is_file()]
+    if others:
+        raise FileError(
+            f"{directory} holds other files ({others[0]}, ...); give a new or empty folder."
+        )
+
+
+def _resolved(directory: str | Path) -> Path:
+    """Return a folder's whole path."""
     try:
-        yield place
-        if directory.exists():
-            old = place.with_name(place.name + ".old")
-            directory.rename(old)
-            try:
-                place.rename(directory)
-            except OSError:
-                old.rename(directory)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            place.rename(directory)
-    finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(place)
+        return Path(directory).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or no path at all
+        raise FileError(f"{str(directory)!r} cannot be a folder: {_reason(error)}.") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return why something failed, in one line: in the system's words where they are its own."""
+    text = str(getattr(error, "strerror", None) or error).strip() or type(error).__name__
+    return text.split("\n")[0].rstrip(".")

@@ -9,7 +9,7 @@ from softunlearn.aims import on_head
 from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.influence import influence, removal_influence
 from softunlearn.influence import leverage as row_leverage
-from softunlearn.metrics import Target
+from softunlearn.metrics import Target, passes
 
 
 def influence_scores(
@@ -67,7 +67,7 @@ def influence_scores(
     head = objective.head
     if leverage and head.W.shape[0] > 1:
         raise ValueError("`leverage` is for a head of one logit; this one has several.")
-    gradients = np.stack([target.gradient(head) for target in encoded], axis=1)
+    gradients = passes.gradients(encoded, head)
     factored = (curvature or Automatic()).factor(objective)
     scores, _ = influence(objective, factored, gradients)
     if not leverage:

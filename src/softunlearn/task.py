@@ -17,10 +17,11 @@ from softunlearn.aims import (
     needs_groups,
 )
 from softunlearn.evaluation import Evaluator, with_budgets
-from softunlearn.goal import Aim, Goal
+from softunlearn.goal import Goal
 from softunlearn.head import LinearHead
 from softunlearn.metrics import Target
 from softunlearn.metrics.gaps import positive_class
+from softunlearn.metrics.metric import Aim
 from softunlearn.models import Encoder, ModelAdapter
 from softunlearn.models.groups import Groups
 from softunlearn.rows import Rows

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 
@@ -10,73 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 import softunlearn as su
-from softunlearn.cli import main
-
-FILES = {"model.skops", "weights.parquet", "metrics.json", "report.html"}
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    """A folder with a pipeline and three tables, as the README's script makes them."""
-    folder = tmp_path_factory.mktemp("files")
-    data = su.datasets.load("census", n_rows=2000, encoded=False)
-    columns = make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
-        (StandardScaler(), make_column_selector(dtype_include="number")),
-    )
-    model = make_pipeline(columns, LogisticRegression(max_iter=1000, tol=1e-6))
-    skops.io.dump(model.fit(data.train.X, data.train.y), folder / "model.skops")
-    for name, rows in data._asdict().items():
-        rows.X.assign(income=rows.y).to_csv(folder / f"{name}.csv", index=False)
-    return folder
-
-
-@pytest.fixture
-def folder(original, tmp_path):
-    """A copy of that folder, to be spoiled."""
-    for path in original.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    return tmp_path
-
-
-def arguments(folder, command="correct", **changes):
-    options = {
-        "model": folder / "model.skops",
-        "train": folder / "train.csv",
-        "validation": folder / "validation.csv",
-        "label": "income",
-        "sensitive": "sex",
-        "out": folder / "out",
-    } | changes
-    given = [
-        (key, each)
-        for key, value in options.items()
-        for each in (value if isinstance(value, list) else [value])
-        if each is not None
-    ]
-    return [command, *(text for key, value in given for text in (f"--{key}", str(value)))]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Return exit code, standard output and standard error of a command."""
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["softunlearn", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return command
+from tests.cli.cases import CARD, FILES, arguments
 
 
 def test_correct_writes_a_model_that_is_less_biased(folder, run):
@@ -113,8 +56,28 @@ def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
     assert {path.name for path in folder.iterdir()} == before
     code, _, _ = run(*arguments(folder, "audit"))
     assert code == 0
-    assert {path.name for path in (folder / "out").iterdir()} == FILES - {"model.skops"}
+    assert {path.name for path in (folder / "out").iterdir()} == FILES - {"model.skops", CARD}
     assert su.load(folder / "out").model is None
+
+
+def test_words_of_the_data_are_shown_as_they_are(folder, run, monkeypatch):
+    """Styles and emojis of the terminal's library, and a terminal's own control characters."""
+    monkeypatch.setenv("COLUMNS", "300")
+    hostile = "[/b] :smile: [red]x"
+    for name in ("train", "validation"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        table["region"] = hostile
+        table.rename(columns={"sex": "[/sex]"}).assign(sex=table.sex).to_csv(
+            folder / f"{name}.csv", index=False
+        )
+    words = arguments(folder, "audit", sensitive=["[/sex]", "region"], by="[/sex]", out=None)
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert f"region={hostile}" in out
+    assert "demographic_parity by [/sex]" in out
+    code, _, err = run(*arguments(folder, label="\x1b]0;title\x07"))
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "\x1b" not in err
 
 
 @pytest.mark.slow
@@ -403,6 +366,7 @@ BAD_INPUTS = {
         "no column 'tribe'",
     ),
     "model not named": (lambda folder: {"model": None}, "--model"),
+    "output not named": (lambda folder: {"out": None}, "Missing option --out"),
     "unknown option": (lambda folder: {"karma": 1}, "--karma"),
     "unknown choice": (lambda folder: {"select": "best"}, "`select` must be one of"),
     "unknown positive class": (lambda folder: {"positive": "rich"}, "--positive must be one of"),
@@ -515,3 +479,37 @@ def test_the_demo_takes_columns_metrics_and_a_point(run, tmp_path):
     code, _, err = run("demo", "--data", "census", "--sensitive", "tribe")
     assert (code, len(err.splitlines())) == (2, 1)
     assert "no column 'tribe'" in err
+
+
+@pytest.mark.parametrize("full", ["model.skops", "report.html"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(folder, run, full):
+    run(*arguments(folder))
+    size = (folder / "out" / full).stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    names = {path.name for path in folder.iterdir()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, before[1]))
+    try:
+        code, out, err = run(*arguments(folder, out=folder / "new"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (code, out) == (2, "")
+    assert err == f"error: {folder / 'new'} cannot be written: File too large.\n"
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_a_read_only_folder_is_one_line_before_anything_is_read(folder, run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    monkeypatch.setattr(pd, "read_csv", None)
+    code, out, err = run(*arguments(folder))
+    assert (code, out) == (2, "")
+    assert (
+        err == f"error: {folder / 'out'} cannot be written: {folder} is not a writable folder.\n"
+    )
+
+
+def test_a_saved_model_is_a_model_again(folder, run):
+    """Of a folder by a stranger too: the model is read as --model is."""
+    run(*arguments(folder))
+    code, out, _ = run(*arguments(folder, "audit", model=folder / "out" / "model.skops", out=None))
+    assert code == 0
+    assert "Rows that harm most" in out

@@ -1,5 +1,7 @@
 import gzip
 import http.server
+import pwd
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -185,6 +187,35 @@ def test_damaged_local_file_is_refused_by_name(local_adult):
     with pytest.raises(FileError, match="cannot be read") as error:
         datasets.load("adult")
     assert str(path) in str(error.value)
+
+
+def test_without_a_home_directory_files_go_to_a_temporary_folder(
+    site, publish, tiny_adult, tmp_path, monkeypatch
+):
+    published(site, publish, tiny_adult)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("HOME", "XDG_CACHE_HOME", "SOFTUNLEARN_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.chdir(tmp_path)
+    assert datasets.fetch("adult") == tmp_path / "softunlearn" / "adult"
+    assert not (tmp_path / "~").exists()
+    monkeypatch.setenv("SOFTUNLEARN_DATA", "~/data")
+    assert datasets.locate("adult") == tmp_path / "softunlearn" / "adult"
+
+
+def test_a_local_file_that_unpacks_to_far_more_is_refused(local_adult, monkeypatch):
+    monkeypatch.setattr(store, "MAX_FILE_BYTES", 2000)
+    (local_adult / "train.csv.gz").write_bytes(gzip.compress(bytes(2001)))
+    with pytest.raises(
+        FileError, match=r"train\.csv\.gz cannot be read: it holds more than 2,000"
+    ):
+        datasets.load("adult")
 
 
 @pytest.mark.parametrize("function", [datasets.load, datasets.fetch, datasets.locate])

@@ -1,6 +1,8 @@
 """Models as users have them: what comes out predicts through their own pipeline."""
 
 import copy
+from inspect import signature
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +49,12 @@ def logistic(**options):
     return LogisticRegression(tol=1e-9, max_iter=5000, **options)
 
 
+# from 1.8 on scikit-learn warns of its old attributes, unless it is told that they are not meant
+NEW_ATTRIBUTES: Any = (
+    {"l1_ratios": (0.0,), "use_legacy_attributes": False}
+    if "use_legacy_attributes" in signature(LogisticRegressionCV).parameters
+    else {}
+)
 LINEAR_MODELS = {
     "plain": logistic(),
     "no intercept": logistic(fit_intercept=False),
@@ -59,8 +67,7 @@ LINEAR_MODELS = {
         tol=1e-9,
         max_iter=5000,
         scoring="accuracy",
-        l1_ratios=(0.0,),
-        use_legacy_attributes=False,
+        **NEW_ATTRIBUTES,
     ),
 }
 

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 import softunlearn as su
 
 HOSTILE = "<script>alert(1)</script>"
+LOADS = '<img src=x onerror="document.title=1">'
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 
@@ -39,7 +40,7 @@ class Page(HTMLParser):
             self.problems.append(f"</{tag}> at {self.getpos()}")
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words.append(data)
 
     def all(self, name):

@@ -8,7 +8,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 import softunlearn as su
 from softunlearn.metrics import DemographicParity
-from tests.report.cases import HOSTILE, correction, fit, make, parts
+from tests.report.cases import HOSTILE, LOADS, correction, fit, make, parts
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +104,7 @@ def hostile():
         {
             HOSTILE: np.where(X[:, 0] > 0, HOSTILE, "</td></table>"),
             'x" onmouseover="alert(1)': np.where(X[:, 1] > 0, "long " * 500, "a\x00b\x1b\u202ec"),
-            "$\\frac{": np.where(X[:, 2] > 0, "{{ 7 * 7 }}", "&amp;"),
+            "$\\frac{": np.where(X[:, 2] > 0, "{{ 7 * 7 }}", LOADS),
         }
     )
     groups = np.where(g == "a", "</svg>" + HOSTILE, "$x^{$ \u6f22\U0001f600 --> ]]>")

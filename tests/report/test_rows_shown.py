@@ -11,8 +11,8 @@ from tests.report.cases import correction, fit, make, parts
 def test_most_harmful_rows_come_first(corrected):
     rows = summarise(corrected)["rows"]
     order = np.argsort(corrected.influence.target)
-    assert [row["row"] for row in rows["most_harmful"]] == order[:10].tolist()
-    assert [row["row"] for row in rows["most_helpful"]] == order[::-1][:10].tolist()
+    assert [row["row"] for row in rows["most_harmful"]] == order[:25].tolist()
+    assert [row["row"] for row in rows["most_helpful"]] == order[::-1][:25].tolist()
     first = rows["most_harmful"][0]
     assert first["target_influence"] == corrected.influence.target[order[0]] < 0
     assert first["weight"] == 1 + corrected.weights[order[0]]

@@ -267,3 +267,13 @@ def test_a_damaged_page_is_a_file_error(tmp_path, rng):
 
 def test_streamed_rows_are_rows(written):
     assert issubclass(StreamedRows, su.Rows)
+
+
+def test_text_that_is_none_is_refused_by_its_file(tmp_path):
+    table = pa.table({"x": [0.0, 1.0], "y": [0, 1], "g": ["group", "other"]})
+    pq.write_table(table, tmp_path / "rows.parquet", compression="none", use_dictionary=False)
+    content = (tmp_path / "rows.parquet").read_bytes()
+    (tmp_path / "rows.parquet").write_bytes(content.replace(b"group", b"gr\xffup"))
+    rows = su.Rows.from_parquet(tmp_path / "rows.parquet", label="y", sensitive="g")
+    with pytest.raises(su.FileError, match=r"rows\.parquet cannot be read: .*Invalid UTF8"):
+        rows.read()

@@ -1,5 +1,5 @@
 """The command line: demo, audit, correct, datasets."""
 
-from softunlearn.cli.app import main
+from softunlearn.cli.main import main
 
 __all__ = ["main"]

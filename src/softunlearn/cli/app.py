@@ -1,32 +1,50 @@
-"""The commands and their options. What they do is in the library; here it is asked for and shown.
+"""The commands. What they do is in the library; here it is asked for and shown.
 
 What takes long to import is imported by the command that needs it, so that help comes at once.
-Exit codes: 0 done (also where there was nothing to correct), 2 bad input, 3 the correction that
-was asked for cannot be had.
 """
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from softunlearn import datasets
-from softunlearn.aims import METRICS
 from softunlearn.cli import screen
-from softunlearn.cli.asked import DEFAULT_METRIC, DEFAULT_SELECT, Asked, at_point, rule_of
+from softunlearn.cli.asked import DEFAULT_SELECT, Asked, at_point, rule_of
+from softunlearn.cli.config import WAYS_TO_CHOOSE, chosen_on_the_line
+from softunlearn.cli.options import (
+    By,
+    Cluster,
+    ConfigFile,
+    DataSet,
+    DryRun,
+    Hold,
+    Insist,
+    Json,
+    Label,
+    Metric,
+    Mlflow,
+    ModelFile,
+    PathName,
+    PointNumber,
+    Positive,
+    Sensitive,
+    Stream,
+    TestFile,
+    TrainFile,
+    Trust,
+    ValidationFile,
+    one_of,
+)
 from softunlearn.correct import correct
 from softunlearn.correction import Correction
-from softunlearn.exceptions import SoftUnlearnError, Status
-from softunlearn.paths import PATHS
+from softunlearn.exceptions import Status
 from softunlearn.select import RULES
 from softunlearn.unlearning import ALGORITHMS
 from softunlearn.weights import SCHEMES
 
-BAD_INPUT, NOT_TO_BE_HAD, STOPPED = 2, 3, 1
-
-_UsageError: Any = typer.BadParameter.__base__  # typer gives it no name of its own
+NOT_TO_BE_HAD = 3
 
 app = typer.Typer(
     name="softunlearn",
@@ -38,83 +56,27 @@ app = typer.Typer(
 datasets_app = typer.Typer(help="List, fetch and find the data sets.", no_args_is_help=True)
 app.add_typer(datasets_app, name="datasets")
 
-ModelFile = Annotated[
-    Path, typer.Option("--model", help="The trained model: a skops file (skops.io.dump).")
-]
-TrainFile = Annotated[
-    Path, typer.Option("--train", help="The rows it was trained on: .csv or .parquet.")
-]
-ValidationFile = Annotated[
-    Path, typer.Option("--validation", help="Rows that decide: labels and groups are needed.")
-]
-TestFile = Annotated[Path | None, typer.Option("--test", help="Rows that are only reported on.")]
-Label = Annotated[str, typer.Option("--label", help="The column that holds the labels.")]
-Sensitive = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--sensitive",
-        help="A column that holds groups; repeatable: then every combination is a group.",
-    ),
-]
-By = Annotated[
-    str | None,
-    typer.Option(
-        "--by",
-        help="Of several --sensitive columns the one whose groups --metric compares; "
-        "--hold compares the combinations.",
-    ),
-]
-Metric = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--metric",
-        help=f"What to bring down: {', '.join(METRICS)}; repeatable: then all fall together. "
-        f"Default: {DEFAULT_METRIC}.",
-    ),
-]
-Hold = Annotated[
-    list[str] | None,
-    typer.Option("--hold", help="What must not rise meanwhile: the same names; repeatable."),
-]
-PathName = Annotated[
-    str | None,
-    typer.Option(
-        "--path",
-        help=f"How the full correction is approached: {', '.join(PATHS)}. Default: the first "
-        "where algorithm and scheme allow it.",
-    ),
-]
-Insist = Annotated[
-    bool,
-    typer.Option("--insist", help="Correct a metric even where its 95 % interval contains zero."),
-]
-PointNumber = Annotated[
-    int | None,
-    typer.Option(
-        "--point",
-        metavar="I",
-        help="Instead of --select: the point of the frontier with this number, 0 for the "
-        "original model; audit and the report list them.",
-    ),
-]
-Positive = Annotated[
-    str | None,
-    typer.Option("--positive", help="The positive class's label. Default: the second of two."),
-]
-Trust = Annotated[
-    list[str] | None,
-    typer.Option("--trust", help="A type in the model file to trust; repeatable."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON, nothing else.")]
+
+@app.callback()
+def of_every_command(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback where something fails; anywhere.")
+    ] = False,
+) -> None:
+    """Correct a trained classifier's bias or brittleness, and show what it is based on."""
 
 
 @app.command("correct")
 def correct_command(
+    context: typer.Context,
     model: ModelFile,
     train: TrainFile,
     validation: ValidationFile,
     label: Label,
-    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    config: ConfigFile = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder to write to; --dry-run needs none.")
+    ] = None,
     test: TestFile = None,
     sensitive: Sensitive = None,
     by: By = None,
@@ -122,14 +84,21 @@ def correct_command(
     hold: Hold = None,
     positive: Positive = None,
     algorithm: Annotated[
-        str, typer.Option(help="How the model is corrected: " + ", ".join(ALGORITHMS))
+        str,
+        typer.Option(
+            help="How the model is corrected: " + ", ".join(ALGORITHMS),
+            autocompletion=one_of(ALGORITHMS),
+        ),
     ] = "influence",
-    scheme: Annotated[str, typer.Option(help="Weights: " + ", ".join(SCHEMES))] = "soft",
+    scheme: Annotated[
+        str, typer.Option(help="Weights: " + ", ".join(SCHEMES), autocompletion=one_of(SCHEMES))
+    ] = "soft",
     path: PathName = None,
     select: Annotated[
         str | None,
         typer.Option(
-            help=f"Which point of the frontier: {', '.join(RULES)}. Default: {DEFAULT_SELECT}."
+            help=f"Which point of the frontier: {', '.join(RULES)}. Default: {DEFAULT_SELECT}.",
+            autocompletion=one_of(RULES),
         ),
     ] = None,
     point: PointNumber = None,
@@ -144,26 +113,43 @@ def correct_command(
     ] = 0.0,
     insist: Insist = False,
     seed: Annotated[int, typer.Option(help="Of algorithms that draw random numbers.")] = 0,
+    stream: Stream = None,
+    dask: Cluster = None,
     trust: Trust = None,
+    mlflow: Mlflow = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Correct a model: write model, weights.parquet, metrics.json and report.html to --out."""
-    from softunlearn.cli.files import check_writable, read_arguments, save
+    """Correct a model: write it, its card, weights, metrics and report.html to --out."""
+    from softunlearn.cli.files import Files, check_writable, save
 
-    check_writable(out)
-    rule = rule_of(select, metric_at_most, utility_loss_at_most, point)
+    given = (select, point, metric_at_most, utility_loss_at_most)
+    ways = chosen_on_the_line(context, dict(zip(WAYS_TO_CHOOSE, given, strict=True)))
+    rule, point = rule_of(**ways), ways["point"]
     asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
+    files = Files(model, train, validation, test, label, asked, trust or (), stream, dask)
+    options = {"algorithm": algorithm, "scheme": scheme, "path": path, "random_state": seed}
+    if dry_run:
+        from softunlearn.cli.estimate import estimate
+
+        with screen.progress(quiet=json) as report:
+            found = estimate(files, options, report)
+        screen.show_estimate(found, json)
+        return
+    if out is None:
+        raise ValueError("Missing option --out, the folder to write to. See --help.")
+    check_writable(out)
+    if mlflow:
+        from softunlearn.tracking import check_installed
+
+        check_installed()
     with screen.progress(quiet=json) as report:
-        given = read_arguments(model, train, validation, test, label, asked, trust)
         correction = correct(
-            **given,
-            algorithm=algorithm,
-            scheme=scheme,
-            path=path,
+            **files.arguments(),
+            **options,
             select=rule,
             only_above=only_above,
             insist=insist,
-            random_state=seed,
             progress=report,
         )
         correction = at_point(correction, point)
@@ -172,8 +158,12 @@ def correct_command(
     _show(correction, json)
     if not json:
         screen.out.print(
-            f"Written to {out}: model, weights, metrics and report.html", markup=False
+            f"Written to {out}: model, its card, weights, metrics and report.html", markup=False
         )
+    if mlflow:
+        run = correction.log_to_mlflow(trusted=trust or ())
+        if not json:
+            screen.out.print(f"Logged to MLflow as run {run}", markup=False)
     raise typer.Exit(_exit_code(correction))
 
 
@@ -183,6 +173,7 @@ def audit(
     train: TrainFile,
     validation: ValidationFile,
     label: Label,
+    config: ConfigFile = None,
     sensitive: Sensitive = None,
     by: By = None,
     test: TestFile = None,
@@ -194,17 +185,20 @@ def audit(
     out: Annotated[
         Path | None, typer.Option("--out", help="A folder for the report and all rows' influence.")
     ] = None,
+    stream: Stream = None,
+    dask: Cluster = None,
     trust: Trust = None,
     json: Json = False,
 ) -> None:
     """Show which training rows harm or help, and what a correction could reach; change nothing."""
-    from softunlearn.cli.files import check_writable, read_arguments, save
+    from softunlearn.cli.files import Files, check_writable, save
 
     if out is not None:
         check_writable(out)
     asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
+    files = Files(model, train, validation, test, label, asked, trust or (), stream, dask)
     with screen.progress(quiet=json) as report:
-        given = read_arguments(model, train, validation, test, label, asked, trust)
+        given = files.arguments()
         correction = correct(**given, path=path, insist=insist, select="none", progress=report)
         if out is not None:
             report("writing files", 1.0)
@@ -222,7 +216,11 @@ def audit(
 @app.command("demo")
 def demo_command(
     data: Annotated[
-        str | None, typer.Option(help="A data set; default: adult where it can be had, or census.")
+        str | None,
+        typer.Option(
+            help="A data set; default: adult where it can be had, or census.",
+            autocompletion=one_of(datasets.DATASETS),
+        ),
     ] = None,
     sensitive: Sensitive = None,
     by: By = None,
@@ -268,7 +266,7 @@ def datasets_list() -> None:
 
 
 @datasets_app.command("fetch")
-def datasets_fetch(name: Annotated[str, typer.Argument(help="A name from the list.")]) -> None:
+def datasets_fetch(name: DataSet) -> None:
     """Download a data set from its own site into the cache, where its licence allows it."""
     with screen.progress(quiet=False) as report:
         report(f"fetching {name}", 0.0)
@@ -277,7 +275,7 @@ def datasets_fetch(name: Annotated[str, typer.Argument(help="A name from the lis
 
 
 @datasets_app.command("where")
-def datasets_where(name: Annotated[str, typer.Argument(help="A name from the list.")]) -> None:
+def datasets_where(name: DataSet) -> None:
     """Say where a data set's files are."""
     folder = datasets.locate(name)
     if not datasets.DATASETS[name].files:
@@ -289,41 +287,6 @@ def datasets_where(name: Annotated[str, typer.Argument(help="A name from the lis
         raise typer.Exit(NOT_TO_BE_HAD)
     else:
         screen.out.print(str(folder), markup=False, soft_wrap=True)
-
-
-def main() -> None:
-    """Run the command line; a bad input is one line on standard error.
-
-    Examples
-    --------
-    >>> from unittest.mock import patch
-    >>> with patch("sys.argv", ["softunlearn", "datasets", "where", "census"]):
-    ...     try:
-    ...         main()
-    ...     except SystemExit as done:
-    ...         print(done.code)
-    census is made by the library; it has no files.
-    0
-    """
-    try:
-        code = app(standalone_mode=False)
-    except _UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            error.show()
-        else:
-            _fail(f"{error.format_message().rstrip('.')}. See --help.")
-        code = BAD_INPUT
-    except (SoftUnlearnError, ValueError, TypeError) as error:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            _fail(line)
-        code = BAD_INPUT
-    except typer.Abort:
-        code = STOPPED
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(line: str) -> None:
-    screen.err.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(correction: Correction, json: bool) -> None:

@@ -1,11 +1,15 @@
 """Files on disk, as the arguments of a correction: a model, and tables as the rows it takes."""
 
-from collections.abc import Sequence
-from functools import partial
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from softunlearn.cli.asked import Asked
 from softunlearn.exceptions import FileError, InputError
@@ -13,40 +17,148 @@ from softunlearn.models import adapt
 from softunlearn.rows import Rows
 from softunlearn.saving import check_writable, read_model, save
 
-__all__ = ["check_writable", "read_arguments", "read_rows", "save"]
+__all__ = ["Files", "check_writable", "read_rows", "save"]
+
+PARQUET = (".parquet", ".pq")
+
+STREAM_BYTES = 2**30
+"""A Parquet file of so many bytes is read in chunks unless one says otherwise: in memory it is
+several times as large."""
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    with pq.ParquetFile(path) as file:
+        table = file.read()
+    table.validate(full=True)  # words are text
+    return table.to_pandas()
+
 
 READERS = {
     # only an empty cell is missing: "None" and "NA" are words
     ".csv": partial(pd.read_csv, keep_default_na=False, na_values=[""]),
-    ".parquet": pd.read_parquet,
-    ".pq": pd.read_parquet,
+    **dict.fromkeys(PARQUET, _parquet),
 }
 
 
-def read_arguments(
-    model_file: Path,
-    train: Path,
-    validation: Path,
-    test: Path | None,
-    label: str,
-    asked: Asked,
-    trust: list[str] | None,
-) -> dict[str, Any]:
-    """Return `correct`'s arguments from the files."""
-    model = read_model(model_file, trusted=trust or ())
-    adapter = adapt(model)
-    sensitive = list(dict.fromkeys(asked.sensitive))
+@dataclass(frozen=True)
+class Files:
+    """What the options name: a model, tables, and which columns are what.
 
-    def rows(path: Path, need: bool) -> Any:
-        return read_rows(path, model, label=label, sensitive=sensitive, need_sensitive=need)
+    Parameters
+    ----------
+    model, train, validation : Path
+    test : Path or None
+    label : str
+    asked : Asked
+    trust : sequence of str, optional
+        Types that the model may hold.
+    stream : bool, optional
+        Whether the training rows are read in chunks; None: where they are many.
+    cluster : str, optional
+        The scheduler whose workers read them.
+    """
 
-    given = {
-        "model": model,
-        "train": rows(train, False),
-        "validation": rows(validation, True),
-        **asked.arguments([str(c) for c in adapter.head(1).classes]),
-    }
-    return given if test is None else given | {"test": rows(test, True)}
+    model: Path
+    train: Path
+    validation: Path
+    test: Path | None
+    label: str
+    asked: Asked
+    trust: Sequence[str] = ()
+    stream: bool | None = None
+    cluster: str | None = None
+
+    @cached_property
+    def read_model(self) -> Any:
+        """Return the model."""
+        return read_model(self.model, trusted=self.trust)
+
+    def __post_init__(self) -> None:
+        if self.label in self.asked.sensitive:
+            raise ValueError(
+                f"--label and --sensitive must be two columns, got {self.label!r} for both."
+            )
+
+    @property
+    def streams(self) -> bool:
+        """Return whether the training rows are read in chunks."""
+        if self.cluster is not None and self.stream is False:
+            raise ValueError("--dask reads the training rows in chunks; leave out --no-stream.")
+        if self.train.is_dir() and self.stream is False:
+            raise ValueError(f"{self.train} is a folder, read in chunks; leave out --no-stream.")
+        if self.stream is not None or self.cluster is not None:
+            return self.stream is not False
+        if self.train.is_dir():
+            return True
+        is_parquet = self.train.suffix.lower() in PARQUET
+        return is_parquet and self.train.is_file() and self.train.stat().st_size >= STREAM_BYTES
+
+    def arguments(self) -> dict[str, Any]:
+        """Return `correct`'s arguments: the model, rows, and what is asked for."""
+        return self.but_training() | {"train": self.training_rows()}
+
+    def but_training(self) -> dict[str, Any]:
+        """Return the same without the training rows."""
+        classes = [str(c) for c in adapt(self.read_model).head(1).classes]
+        given = {
+            "model": self.read_model,
+            "validation": self._rows(self.validation, need_sensitive=True),
+            **self.asked.arguments(classes),
+        }
+        return (
+            given
+            if self.test is None
+            else given | {"test": self._rows(self.test, need_sensitive=True)}
+        )
+
+    def training_rows(self) -> Rows:
+        """Return the training rows: in memory, or read whenever they are needed."""
+        return self.streamed() if self.streams else self._rows(self.train, need_sensitive=False)
+
+    def streamed(self) -> Rows:
+        """Return the training rows as they are read from Parquet."""
+        path = self.train
+        if not path.is_dir() and path.suffix.lower() not in PARQUET:
+            raise FileError(
+                f"{path} cannot be read in chunks; give a .parquet file or a folder of them, "
+                "or leave out --stream and --dask."
+            )
+        return stream_rows(
+            path,
+            self.read_model,
+            label=self.label,
+            sensitive=list(dict.fromkeys(self.asked.sensitive)),
+            cluster=self.cluster,
+        )
+
+    def _rows(self, path: Path, *, need_sensitive: bool) -> Rows:
+        return read_rows(
+            path,
+            self.read_model,
+            label=self.label,
+            sensitive=list(dict.fromkeys(self.asked.sensitive)),
+            need_sensitive=need_sensitive,
+        )
+
+
+def stream_rows(
+    path: Path, model: Any, *, label: str, sensitive: Sequence[str], cluster: str | None = None
+) -> Rows:
+    """Return the rows of a Parquet file, or of a folder of them, without reading them yet."""
+    import pyarrow.parquet as pq
+
+    first = next(iter(sorted(path.glob("*.parquet"))), path) if path.is_dir() else path
+    if not first.is_file():
+        what = "holds no .parquet files" if path.is_dir() else "is not a file"
+        raise FileError(f"{path} {what}.")
+    try:
+        columns = [str(name) for name in pq.read_schema(first).names]
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise FileError(f"{first} cannot be read as a table: {reason}") from error
+    wanted = _model_columns(model, columns, label, sensitive, first)
+    _check_columns(first, [label, *wanted], columns)
+    return Rows.from_parquet(path, label=label, features=wanted, cluster=cluster)
 
 
 def read_rows(
@@ -74,23 +186,37 @@ def read_rows(
     InputError
         A column is missing; every missing one is named.
     """
-    if label in sensitive:
-        raise ValueError(f"--label and --sensitive must be two columns, got {label!r} for both.")
-    table = _read(path)
+    table = read_table(path)
+    return frame_rows(table, path, model, label, sensitive, need_sensitive=need_sensitive)
+
+
+def frame_rows(
+    table: pd.DataFrame,
+    path: Path,
+    model: Any,
+    label: str,
+    sensitive: Sequence[str],
+    *,
+    need_sensitive: bool = False,
+) -> Rows:
+    """Return a table that was read from a path as rows; see `read_rows`."""
     wanted = _model_columns(model, list(table.columns), label, sensitive, path)
-    missing = [column for column in (label, *wanted) if column not in table.columns]
     absent = [column for column in sensitive if column not in table.columns]
-    if need_sensitive:
-        missing += absent
-    if missing:
-        named = ", ".join(repr(column) for column in dict.fromkeys(missing))
-        has = ", ".join(repr(column) for column in table.columns[:8])
-        raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
+    needed = absent if need_sensitive else []
+    _check_columns(path, [label, *wanted, *needed], list(table.columns))
     g = groups_of(table, [] if absent else sensitive)
     X = table[wanted]
     by_name = getattr(model, "feature_names_in_", None) is not None
     y = _as_the_model_has_them(table[label], model)
     return Rows(X if by_name else X.to_numpy(), y, g, feature_names=tuple(wanted))
+
+
+def _check_columns(path: Path, wanted: Sequence[str], columns: Sequence[str]) -> None:
+    missing = [column for column in dict.fromkeys(wanted) if column not in columns]
+    if missing:
+        named = ", ".join(map(repr, missing))
+        has = ", ".join(map(repr, columns[:8]))
+        raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
 
 
 def groups_of(table: pd.DataFrame, columns: Sequence[str]) -> Any:
@@ -112,16 +238,30 @@ def _as_the_model_has_them(labels: pd.Series, model: Any) -> pd.Series:
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a CSV or Parquet file as a table."""
+    with _readable(path) as reader:
+        return reader(path)
+
+
+def read_in_parts(path: Path, rows: int = 50_000) -> Iterator[pd.DataFrame]:
+    """Yield a CSV file as tables of so many rows at most; an empty one where it has none."""
+    with _readable(path) as reader, reader(path, chunksize=rows) as parts:
+        yield from parts
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Callable[..., Any]]:
+    """Give what reads a file of this name; what goes wrong meanwhile is said of the file."""
     name = path.name.removesuffix(".gz")
     reader = READERS.get(Path(name).suffix.lower())
     if reader is None:
         raise FileError(f"{path} is not a table this reads; give a .csv or .parquet file.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} is not a file.")
     try:
-        return reader(path)
-    except (OSError, ValueError, UnicodeError, pd.errors.ParserError) as error:
+        yield reader
+    except Exception as error:  # a file by a stranger may raise anything in its reader
         reason = str(error).strip().split("\n")[0]
         raise FileError(f"{path} cannot be read as a table: {reason}") from error
 

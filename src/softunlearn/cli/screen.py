@@ -3,16 +3,21 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from softunlearn.correction import BySplit, Correction
 from softunlearn.evaluation import Figures
 from softunlearn.intervals import Change
 from softunlearn.message import value_at
+
+if TYPE_CHECKING:
+    from softunlearn.cli.estimate import Estimate
 
 T = TypeVar("T")
 
@@ -47,6 +52,36 @@ def show_json(correction: Correction) -> None:
     print(json.dumps(summarise(correction), indent=2, allow_nan=False))  # noqa: T201
 
 
+def show_estimate(found: "Estimate", as_json: bool) -> None:
+    """Print what a correction would take."""
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))  # noqa: T201
+        return
+    table = Table(title="A dry run: nothing was written", title_justify="left", show_header=False)
+    how = "read in chunks" if found.streamed else "in memory"
+    for name, n in found.rows.items():
+        table.add_row(f"{name} rows", f"{n:,}" + (f", {how}" if name == "train" else ""))
+    table.add_row("last layer", f"{found.inputs:,} inputs, {found.parameters:,} parameters")
+    table.add_row("solver", found.solver)
+    held = found.memory_bytes
+    table.add_row("memory", "not known here" if held is None else f"about {_size(held)}")
+    table.add_row("time", f"about {_duration(found.seconds)}, and reading the files")
+    out.print(table)
+    out.print(f"By a correction of {found.sample:,} of the training rows.", markup=False)
+
+
+def _size(n_bytes: int) -> str:
+    mib = n_bytes / 2**20
+    return f"{mib:,.0f} MiB" if mib < 1024 else f"{mib / 1024:,.1f} GiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+
+
 def show_correction(correction: Correction) -> None:
     """Print what happened, and the main figures with their change and its 95 % interval.
 
@@ -74,7 +109,7 @@ def show_correction(correction: Correction) -> None:
 def show_frontier(correction: Correction) -> None:
     """Print the points that can be chosen with --point."""
     table = Table(
-        title=f"Points for --point, on validation rows ({correction.target})",
+        title=_as_it_is(f"Points for --point, on validation rows ({correction.target})"),
         title_justify="left",
         caption="several metrics: the largest part left" if "," in correction.target else None,
     )
@@ -96,19 +131,24 @@ def show_rows(correction: Correction, limit: int = 5) -> None:
         ("most_harmful", "Rows that harm most"),
         ("most_helpful", "Rows that help most"),
     ):
-        table = Table(title=f"{title} ({correction.target})", title_justify="left")
+        table = Table(title=_as_it_is(f"{title} ({correction.target})"), title_justify="left")
         for column in ("row", "label", "target influence", "utility influence", "what it is"):
             table.add_column(column, justify="left" if column == "what it is" else "right")
         for row in summary["rows"][key][:limit]:
             features = ", ".join(f"{f['name']}={f['value']}" for f in row["values"][:6])
             table.add_row(
                 str(row["row"]),
-                str(row["label"]),
+                _as_it_is(str(row["label"])),
                 f"{row['target_influence']:.3g}",
                 f"{row['utility_influence']:.3g}",
-                features,
+                _as_it_is(features),
             )
         out.print(table)
+
+
+def _as_it_is(text: str) -> Text:
+    """Return words of the user's, in which rich would read styles and emojis."""
+    return Text(text, style="")
 
 
 def _lines(figures: Figures) -> list[tuple[str, str]]:

@@ -15,16 +15,19 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from softunlearn.datasets.catalogue import DatasetInfo, info_of
+from softunlearn.disk import placed_file
 from softunlearn.exceptions import DataUnavailableError, FileError
 
 MAX_DOWNLOAD_BYTES = 64 * 2**20
 """Of an archive, and of each file in it; the largest one known is 6 MB."""
+
+MAX_FILE_BYTES = 2**30
+"""Of a file on this machine, uncompressed."""
 
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 """How long to wait for a site that does not answer."""
@@ -134,8 +137,7 @@ def contents(info: DatasetInfo) -> dict[str, bytes]:
     for file in info.files:
         path = _find(folder, file.names) or folder / file.name
         try:
-            content = path.read_bytes()
-            content = gzip.decompress(content) if content[:2] == _GZIP_MAGIC else content
+            content = _unpacked(path)
         except (OSError, EOFError, zlib.error) as error:
             raise FileError(f"{path} cannot be read: {error}.") from error
         if _sha256(content) != file.sha256:
@@ -150,15 +152,31 @@ def contents(info: DatasetInfo) -> dict[str, bytes]:
 def roots() -> tuple[Path, ...]:
     """Return the folders in which data sets are looked for, the first that holds one first."""
     given = os.environ.get("SOFTUNLEARN_DATA")
-    return (Path(given).expanduser(), _cache()) if given else (_cache(),)
+    return (Path(os.path.expanduser(given)), _cache()) if given else (_cache(),)
 
 
 def _cache() -> Path:
-    return Path(platformdirs.user_cache_dir("softunlearn"))
+    """Return the user's cache folder, or a temporary one where there is no home directory."""
+    try:
+        found = Path(platformdirs.user_cache_dir("softunlearn"))
+    except RuntimeError:  # of some versions; others answer with a relative path
+        found = Path()
+    return found if found.is_absolute() else Path(tempfile.gettempdir(), "softunlearn")
 
 
 def _find(folder: Path, file_names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in file_names if os.path.isfile(folder / name)), None)
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return what a file holds, gzipped or not, up to the most that is taken."""
+    with path.open("rb") as file:
+        gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+        file.seek(0)
+        content = (gzip.GzipFile(fileobj=file) if gzipped else file).read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise OSError(f"it holds more than {MAX_FILE_BYTES:,} bytes, too many for what it is")
+    return content
 
 
 def _sha256(content: bytes) -> str:
@@ -190,15 +208,8 @@ def _member(archive: bytes, members: tuple[str, ...]) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Write a whole file or nothing; gzipped where its name says so."""
     data = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
-    handle, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with placed_file(path) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def _cause(error: Exception) -> object:

@@ -116,6 +116,20 @@ def name_of(metric: Metric) -> str:
     return getattr(metric, "name", None) or type(metric).__name__
 
 
+@runtime_checkable
+class Aim(Protocol):
+    """A scalar function of heads that is to fall, or not to rise: a `Target`, or an adversary."""
+
+    @property
+    def metric(self) -> Metric:
+        """Return the function of logits."""
+        ...
+
+    def rows_for(self, head: LinearHead) -> Rows:
+        """Return the rows that a head is measured on: the same for all, or crafted for it."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Target:
     """A metric on rows: what influence is measured on.

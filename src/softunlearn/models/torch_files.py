@@ -11,8 +11,18 @@ from softunlearn.exceptions import FileError
 
 
 def write_module(module: nn.Module, path: Path) -> None:
-    """Write a module's parameters and buffers; shared ones once."""
-    save_model(module, str(path))
+    """Write a module's parameters and buffers; shared ones once.
+
+    Raises
+    ------
+    FileError
+        They cannot be written.
+    """
+    try:
+        save_model(module, str(path))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise FileError(f"The module's parameters cannot be written: {reason}.") from error
 
 
 def read_module(module: nn.Module, path: Path) -> nn.Module:
@@ -26,7 +36,7 @@ def read_module(module: nn.Module, path: Path) -> nn.Module:
     loaded = copy.deepcopy(module)
     try:
         load_model(loaded, str(path))
-    except (SafetensorError, RuntimeError) as error:
+    except Exception as error:  # a file by a stranger may raise anything in its reader
         raise FileError(
             f"{path} does not hold the parameters of this {type(module).__name__}, or is damaged; "
             "give a module of the architecture that was corrected."

@@ -10,9 +10,8 @@ from math import isclose
 from typing import TYPE_CHECKING, Any
 
 from softunlearn.adversary import Adversary
-from softunlearn.goal import Aim
 from softunlearn.metrics import Target
-from softunlearn.metrics.metric import name_of
+from softunlearn.metrics.metric import Aim, name_of
 from softunlearn.report.pairs import look_up, pair
 from softunlearn.report.words import ALIASES, METRICS, MetricWords
 

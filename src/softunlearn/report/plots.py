@@ -48,6 +48,8 @@ class Panel:
         The axis covers at least this much, so that a trifle does not look large.
     from_zero : bool, default=False
         Whether the axis starts at zero.
+    ends : sequence of dict, optional
+        For each name the 95 % intervals "before" and "after", each [low, high].
     """
 
     title: str
@@ -56,6 +58,18 @@ class Panel:
     after: Sequence[float]
     least_span: float
     from_zero: bool = False
+    ends: Sequence[dict[str, Any]] = ()
+
+    @property
+    def is_same(self) -> bool:
+        """Return whether nothing changed."""
+        return list(self.before) == list(self.after)
+
+    def reach(self, i: int, when: str) -> tuple[float, float]:
+        """Return the interval of a figure; nothing but the figure where there is none."""
+        x = (self.before if when == "before" else self.after)[i]
+        interval = self.ends[i].get(when) if self.ends else None
+        return (x, x) if interval is None or None in interval else (interval[0], interval[1])
 
 
 def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
@@ -166,12 +180,13 @@ def weights(eps: np.ndarray) -> str:
 
 def panels(shown: Sequence[Panel]) -> str:
     """Return figures before and after, a panel each, two beside each other."""
-    rows, same = -(-len(shown) // 2), all(_is_same(panel) for panel in shown)
+    rows, same = -(-len(shown) // 2), all(panel.is_same for panel in shown)
     with drawing():
-        figure = blank(0.5 + rows * (0.75 + 0.24 * max(len(panel.names) for panel in shown)))
+        figure = blank(0.5 + rows * (0.75 + 0.32 * max(len(panel.names) for panel in shown)))
         grid = figure.subplots(rows, 2, squeeze=False)
         for axes, panel in zip(grid.flat, shown, strict=False):
-            _dumbbells(axes, panel, same)
+            _with_bars(axes, panel, same)
+            axes.set_title(brief(panel.title, 28))
         for axes in grid.flat[len(shown) :]:
             axes.set_axis_off()
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -199,38 +214,15 @@ def group_rates(groups: Sequence[dict[str, Any]]) -> str:
     title = "Share predicted positive" if rate == "positive_rate" else "Accuracy"
     names = [brief(group["name"], 24) for group in drawn]
     before, after = ([group[rate][when] for group in drawn] for when in ("before", "after"))
+    ends, from_zero = [g["intervals"].get(rate, {}) for g in drawn], rate == "positive_rate"
+    panel = Panel(title, names, before, after, 0.1, from_zero, ends)
     with drawing():
         figure = blank(1.2 + 0.36 * len(drawn))
         axes = figure.add_subplot()
-        _rates_with_bars(axes, drawn, rate, same=before == after)
-        _lines_by_name(axes, names)
+        _with_bars(axes, panel, same=panel.is_same)
         axes.set_title(title)
-        ends = [end for g in drawn for when in ("before", "after") for end in _ends(g, rate, when)]
-        _span(axes.set_xlim, ends, 0.1, from_zero=rate == "positive_rate")
-        if rate == "positive_rate":
-            axes.axvline(0, color=GRID, linewidth=2)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
-        words = _in_words(Panel(title, names, before, after, 0.1))
-        return to_svg(figure, "plot-groups", f"{title}, by group", words)
-
-
-def _rates_with_bars(
-    axes: Axes, groups: Sequence[dict[str, Any]], rate: str, *, same: bool
-) -> None:
-    """Draw the groups' rates before and after, one below the other, with their intervals."""
-    ring = {"markerfacecolor": PANEL, "markeredgecolor": BEFORE, "markeredgewidth": 2}
-    dot: dict[str, Any] = {"color": AFTER, "markersize": 7}
-    styles = [("before", -0.16, {"color": BEFORE, "markersize": 6, **ring}), ("after", 0.16, dot)]
-    for when, drop, style in [("after", 0.0, dot)] if same else styles:
-        axes.errorbar(
-            [group[rate][when] for group in groups],
-            np.arange(len(groups)) + drop,
-            xerr=np.array([_reach(group, rate, when) for group in groups]).T,
-            fmt="o",
-            elinewidth=1.5,
-            label="before and after" if same else when,
-            **style,
-        )
+        return to_svg(figure, "plot-groups", f"{title}, by group", _in_words(panel))
 
 
 def group_rate(groups: Sequence[dict[str, Any]]) -> str:
@@ -239,30 +231,28 @@ def group_rate(groups: Sequence[dict[str, Any]]) -> str:
     return "accuracy" if unknown else "positive_rate"
 
 
-def _ends(group: dict[str, Any], rate: str, when: str) -> tuple[float, float]:
-    """Return the interval of a group's rate, nothing but the rate where there is none."""
-    interval, x = group["intervals"].get(rate, {}).get(when), group[rate][when]
-    return (x, x) if interval is None or None in interval else tuple(interval)
-
-
-def _reach(group: dict[str, Any], rate: str, when: str) -> tuple[float, float]:
-    """Return how far the interval goes below the rate and above."""
-    (low, high), x = _ends(group, rate, when), group[rate][when]
-    return max(0.0, x - low), max(0.0, high - x)
-
-
-def _dumbbells(axes: Axes, panel: Panel, same: bool) -> None:
-    """Draw one line a name, from before to after; or one dot where all are the same."""
-    places = np.arange(len(panel.names))
-    axes.hlines(places, panel.before, panel.after, color=MUTED, linewidth=2)
-    if not same:
-        ring = {"markerfacecolor": PANEL, "markeredgecolor": BEFORE, "markeredgewidth": 2}
-        axes.plot(panel.before, places, "o", markersize=7, label="before", **ring)
-    label = "before and after" if same else "after"
-    axes.plot(panel.after, places, "o", color=AFTER, markersize=8, label=label)
+def _with_bars(axes: Axes, panel: Panel, same: bool) -> None:
+    """Draw figures before and after, one below the other, with their intervals."""
+    ring = {"markerfacecolor": PANEL, "markeredgecolor": BEFORE, "markeredgewidth": 2}
+    dot: dict[str, Any] = {"color": AFTER, "markersize": 7}
+    styles = [("before", -0.16, {"color": BEFORE, "markersize": 6, **ring}), ("after", 0.16, dot)]
+    every = range(len(panel.names))
+    drawn = [("after", 0.0, dot)] if same else styles
+    for when, drop, style in drawn:
+        x = np.array(panel.before if when == "before" else panel.after)
+        ends = np.array([panel.reach(i, when) for i in every]).T
+        axes.errorbar(
+            x,
+            np.arange(len(x)) + drop,
+            xerr=np.maximum([x - ends[0], ends[1] - x], 0.0),
+            fmt="o",
+            elinewidth=1.5,
+            label="before and after" if same else when,
+            **style,
+        )
     _lines_by_name(axes, panel.names)
-    axes.set_title(brief(panel.title, 28))
-    _span(axes.set_xlim, [*panel.before, *panel.after], panel.least_span, panel.from_zero)
+    ends = [end for i in every for when in ("before", "after") for end in panel.reach(i, when)]
+    _span(axes.set_xlim, ends, panel.least_span, panel.from_zero)
     if panel.from_zero:
         axes.axvline(0, color=GRID, linewidth=2)
 
@@ -275,10 +265,6 @@ def _lines_by_name(axes: Axes, names: Sequence[str]) -> None:
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-
-
-def _is_same(panel: Panel) -> bool:
-    return list(panel.before) == list(panel.after)
 
 
 def _span(set_limits: Any, values: Sequence[float], least: float, from_zero: bool = False) -> None:

@@ -1,25 +1,36 @@
 """The page: a summary and its figures through one template, and safely onto disk.
 
-Autoescape is on for everything. Only the figures are passed as markup, and whatever of the user's
-is in them was escaped where it was drawn.
+Autoescape is on for everything. Only the figures, the page's own style and its own script are
+passed as markup, and whatever of the user's is in a figure was escaped where it was drawn. A
+policy in the page's head lets a browser run and load nothing else.
 """
 
-import os
+import json
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from softunlearn.exceptions import FileError
 from softunlearn.report import plots, scatter
 from softunlearn.report.numbers import between, fixed, part, signed, small, span, value
 from softunlearn.report.plain import brief, lower_first
 from softunlearn.report.rows_shown import host
+from softunlearn.report.sealed import policy, sheet_of
 from softunlearn.report.summary import Summary, summarise
-from softunlearn.report.tables import Line, attack_lines, attacked, figure_lines, figure_panels
+from softunlearn.report.tables import (
+    ROW_KINDS,
+    Line,
+    attack_lines,
+    attacked,
+    figure_lines,
+    figure_panels,
+    table_rows,
+)
 from softunlearn.report.verdict import verdict
+from softunlearn.report.writing import write_whole
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
@@ -54,6 +65,9 @@ def render(correction: "Correction") -> str:
     drawn, points = _drawn(correction, summary, split)
     lines, robust = figure_lines(summary), attack_lines(summary)
     aimed = [target["figure"] or "" for target in summary["targets"]]
+    drawn, sheet = sheet_of(drawn)
+    style, script = f"{_own('page.css')}\n{sheet}\n", _own("page.js")
+    rows = table_rows(summary)
     return (
         _environment()
         .get_template("page.html.jinja")
@@ -62,6 +76,11 @@ def render(correction: "Correction") -> str:
             splits=summary["figures"],
             verdict=first,
             plots={name: Markup(svg) for name, svg in drawn.items()},
+            style=Markup(style),
+            script=Markup(script),
+            policy=policy(style, script),
+            rows=rows,
+            kinds_shown=_kinds(rows),
             points=points,
             group_split=split,
             group_rate=plots.group_rate(summary["figures"][split]["groups"]),
@@ -107,19 +126,7 @@ def write_report(correction: "Correction", path: str | Path) -> None:
     ...     page.stat().st_size > 10_000
     True
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileError(f"Cannot write {path}: the folder {path.parent} does not exist.")
-    if path.is_dir():
-        raise FileError(f"Cannot write {path}: it is a folder; give the name of a file in it.")
-    page = render(correction)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+    write_whole(path, lambda: render(correction))
 
 
 def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict[str, str], int]:
@@ -150,6 +157,19 @@ def _caption(title: str, summary: Summary, lines: list[Line]) -> str:
 def _group_split(summary: Summary, split: str) -> str:
     """Return the rows whose groups are shown: these, or the validation rows if they have none."""
     return split if summary["figures"][split]["groups"] else "validation"
+
+
+def _kinds(rows: list[dict[str, Any]]) -> str:
+    """Return the kinds that the table of rows can be filtered by, as its script reads them."""
+    present = {kind for row in rows for kind in row["kinds"].split()}
+    shown = [[kind, words] for kind, words in ROW_KINDS.items() if kind in present]
+    return json.dumps([["", "all rows"], *shown])
+
+
+@cache
+def _own(name: str) -> str:
+    """Return a file that belongs to the page."""
+    return (files("softunlearn.report") / name).read_text(encoding="utf-8")
 
 
 @cache

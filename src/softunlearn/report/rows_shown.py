@@ -21,7 +21,7 @@ from softunlearn.models.groups import group_of_row, rows_array
 from softunlearn.report.plain import brief, cell, clean
 from softunlearn.rows import Rows
 
-N_ROWS = 10
+N_ROWS = 25
 """Rows listed at each end, and of high leverage."""
 
 WIDE = 12

@@ -82,7 +82,7 @@ def summarise(correction: "Correction") -> Summary:
             and the numbers of rows `up`, `down`, `unchanged`, `removed` (eps = -1) and
             `below_zero` (eps < -1).
         rows
-            `most_harmful` and `most_helpful`, the ten at each end, and `high_leverage`, the ten
+            `most_harmful` and `most_helpful`, the 25 at each end, and `high_leverage`, the 25
             highest above 0.5: `row` (position from 0), `label`, `group`, `target_influence`,
             `utility_influence`, `leverage`, `weight_change`, `weight`, `values` (a list of `name`
             and `value`); `features`, and `features_shown` of them.

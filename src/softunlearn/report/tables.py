@@ -9,6 +9,13 @@ from softunlearn.report.summary import Summary
 from softunlearn.report.verdict import judge
 from softunlearn.report.words import FLIPS, GAP_KINDS, METRICS
 
+ROW_KINDS = {
+    "harms": "rows that harm the metric",
+    "helps": "rows that help it",
+    "pulls": "rows of high leverage",
+}
+"""What the table of rows can be filtered by."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -76,6 +83,22 @@ def _cell(figures: dict[str, Any], path: str) -> dict[str, Any]:
     return {**pair, "verdict": judge(path, pair), "interval": found.get("before")}
 
 
+def table_rows(summary: Summary) -> list[dict[str, Any]]:
+    """Return every row that is shown, once, from the most harmful on, each with its `kinds`."""
+    shown = summary["rows"]
+    high = {row["row"] for row in shown["high_leverage"]}
+    lists = (shown["most_harmful"], shown["most_helpful"], shown["high_leverage"])
+    rows = {row["row"]: row for each in lists for row in each}
+
+    def kinds(row: dict[str, Any]) -> str:
+        a = row["target_influence"]
+        effect = ["harms"] * (a < 0) + ["helps"] * (a > 0)
+        return " ".join(effect + ["pulls"] * (row["row"] in high))
+
+    in_order = sorted(rows.values(), key=lambda row: row["target_influence"])
+    return [row | {"kinds": kinds(row)} for row in in_order]
+
+
 def figure_panels(summary: Summary) -> list[Panel]:
     """Return the main figures, each on the rows that it was measured on."""
     wanted = [(one["title"], one["figure"], _starts_at_zero(one)) for one in summary["targets"]]
@@ -91,8 +114,14 @@ def figure_panels(summary: Summary) -> list[Panel]:
         if known:
             before = [pair["before"] for pair in known.values()]
             after = [pair["after"] for pair in known.values()]
-            panels.append(Panel(title, list(known), before, after, 0.05, from_zero))
+            ends = [_ends(summary["figures"][name], path) for name in known]
+            panels.append(Panel(title, list(known), before, after, 0.05, from_zero, ends))
     return panels
+
+
+def _ends(figures: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the intervals of a figure before and after; {} where there are none."""
+    return figures["intervals"].get(path, {})
 
 
 def _starts_at_zero(target: dict[str, Any]) -> bool:

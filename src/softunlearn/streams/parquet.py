@@ -6,8 +6,9 @@ words among them a dataframe, for a model that begins with an encoder. What is m
 feature is NaN, which the model's own imputer may fill; a missing label or weight is refused.
 """
 
+import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from softunlearn.exceptions import FileError, InputError
+from softunlearn.exceptions import FileError, InputError, SoftUnlearnError
 from softunlearn.rows import MIN_CHUNK_ROWS, Chunk
 from softunlearn.streams.streamed import Batch, StreamedRows
 
@@ -121,15 +122,13 @@ class ParquetSource:
         n = min(self.batch_rows, at_most or self.batch_rows)
         needed = {*self.features, self.label, *self.sensitive, self.weight or self.label}
         for path, groups, first_row, _ in self.pieces:
-            try:
-                with closing(_opened(path)) as file:
-                    for batch in file.iter_batches(
-                        n, row_groups=groups, columns=sorted(needed), use_threads=False
-                    ):
-                        yield Batch(self._chunk(batch, path, first_row), path, first_row)
-                        first_row += batch.num_rows
-            except (OSError, pa.ArrowException) as error:
-                raise FileError(f"{path} cannot be read: {_first_line(error)}") from error
+            with _readable(path), closing(_opened(path)) as file:
+                for batch in file.iter_batches(
+                    n, row_groups=groups, columns=sorted(needed), use_threads=False
+                ):
+                    batch.validate(full=True)  # words are text
+                    yield Batch(self._chunk(batch, path, first_row), path, first_row)
+                    first_row += batch.num_rows
 
     def _chunk(self, batch: pa.RecordBatch, file: str, first_row: int) -> Chunk:
         def complete(name: str) -> pa.Array:
@@ -154,7 +153,7 @@ class ParquetSource:
     def _features(self, batch: pa.RecordBatch) -> Any:
         """Return a matrix of which each column lies together, or a dataframe."""
         if self.dtype is None and self.features:
-            return batch.select(list(self.features)).to_pandas()
+            return batch.select(list(self.features)).to_pandas(ignore_metadata=True)
         columns = np.empty((len(self.features), batch.num_rows), dtype=self.dtype)
         for values, name in zip(columns, self.features, strict=True):
             values[:] = _numbers(batch.column(name), self.dtype)
@@ -163,7 +162,7 @@ class ParquetSource:
     def _groups(self, batch: pa.RecordBatch) -> Any:
         if not self.sensitive:
             return None
-        table = batch.select(list(self.sensitive)).to_pandas()
+        table = batch.select(list(self.sensitive)).to_pandas(ignore_metadata=True)
         return table if len(self.sensitive) > 1 else table.iloc[:, 0]
 
 
@@ -253,7 +252,7 @@ def _files(paths: Any) -> list[str]:
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     found: list[str] = []
     for path in map(Path, several):
-        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        inside = sorted(path.glob("*.parquet")) if os.path.isdir(path) else [path]
         if not inside:
             raise FileError(f"{path} holds no .parquet file.")
         found += map(str, inside)
@@ -262,17 +261,28 @@ def _files(paths: Any) -> list[str]:
     return found
 
 
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Say which file it is whose content cannot be read, also as text or as numbers."""
+    try:
+        yield
+    except SoftUnlearnError:
+        raise
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise FileError(f"{path} cannot be read: {_first_line(error)}") from error
+
+
 def _opened(path: str) -> pq.ParquetFile:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise FileError(f"{path} is not a file.")
     try:
         return pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise FileError(f"{path} is not a Parquet file: {_first_line(error)}") from error
 
 
 def _described(path: str) -> _File:
-    with closing(_opened(path)) as file:
+    with _readable(path), closing(_opened(path)) as file:
         schema, metadata = file.schema_arrow, file.metadata
         groups = range(metadata.num_row_groups)
         largest = max((metadata.row_group(i).total_byte_size for i in groups), default=0)

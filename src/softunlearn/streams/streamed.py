@@ -4,19 +4,17 @@ A thread of its own reads and converts the next batch while others compute with 
 batch is rows in memory, met in their chunks, so that no formula knows the difference.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import cache
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import ThreadpoolController
 
 from softunlearn.exceptions import FileError, InputError
 from softunlearn.rows import Array, Chunk, Rows, added
+from softunlearn.threads import in_threads, n_threads
 
 T = TypeVar("T")
 
@@ -135,7 +133,7 @@ class StreamedRows(Rows):
         The batches that threads compute with, two more on the way, and what reading takes; not
         what a model's own transformers need.
         """
-        return (_n_threads() + 2) * self.source.batch_bytes + self.source.reading_bytes
+        return (n_threads() + 2) * self.source.batch_bytes + self.source.reading_bytes
 
     def __len__(self) -> int:
         return len(self.source)
@@ -191,7 +189,7 @@ class StreamedRows(Rows):
         """Return all rows, in memory."""
         return _joined([self._held(chunk) for chunk in self._batches()])
 
-    def chunks(self) -> Iterator[tuple[slice, Chunk]]:
+    def chunks(self) -> Generator[tuple[slice, Chunk]]:
         """Yield consecutive rows, with the slice of 0..n that they are."""
         for start, rows in self._parts():
             for part, chunk in rows.chunks():
@@ -204,7 +202,7 @@ class StreamedRows(Rows):
             own = (array[start : start + len(rows), ...] for array in aligned)
             return [(moved(part, start), value) for part, value in rows.stream(function, *own)]
 
-        for found in _in_threads(values, self._parts()):
+        for found in in_threads(values, self._parts()):
             yield from found
 
     def sum(self, function: Callable[..., Any], *aligned: Array) -> Any:
@@ -214,7 +212,7 @@ class StreamedRows(Rows):
             own = (array[start : start + len(rows), ...] for array in aligned)
             return rows.sum(function, *own)
 
-        return added(_in_threads(part, self._parts()))
+        return added(in_threads(part, self._parts()))
 
     def _parts(self) -> Generator[tuple[int, Rows]]:
         """Yield the batches as rows in memory, with the number of the first row of each."""
@@ -267,35 +265,6 @@ def _one_ahead(items: Generator[T]) -> Iterator[T]:
     finally:  # an interrupt, or a caller that has seen enough: the thread ends first
         reader.shutdown()
         items.close()
-
-
-def _in_threads(
-    function: Callable[[int, Rows], T], parts: Generator[tuple[int, Rows]]
-) -> Iterator[T]:
-    """Yield `function(*part)` in order, of as many parts at a time as BLAS would take threads.
-
-    The products within a part are too small to share out: each is left to one thread.
-    """
-    n = _n_threads()
-    waiting: deque[Future[T]] = deque()
-    with closing(parts), _blas().limit(limits=1), ThreadPoolExecutor(n) as workers:
-        for part in parts:
-            if len(waiting) == n:
-                yield waiting.popleft().result()
-            waiting.append(workers.submit(function, *part))
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def _n_threads() -> int:
-    """Return how many threads BLAS would take."""
-    return max((library.num_threads for library in _blas().lib_controllers), default=1)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """Return what says and sets the threads of BLAS: looking for it takes longer than a batch."""
-    return ThreadpoolController().select(user_api="blas")
 
 
 def moved(part: slice, by: int) -> slice:

@@ -1,15 +1,14 @@
 """Vectors with one entry a row, written to Parquet as they are computed."""
 
 import os
-import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from softunlearn.disk import placed_file
 from softunlearn.exceptions import FileError
 
 GROUP_ROWS = 2**20
@@ -34,23 +33,18 @@ def write_vector(path: str | Path, name: str, parts: Iterable[tuple[slice, np.nd
         The file cannot be written.
     """
     path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
+    if os.path.isdir(path) or not os.path.isdir(path.parent):
         raise FileError(
             f"{path} cannot be written; give the name of a file in a folder that is there."
         )
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     schema = pa.schema([("row", pa.int64()), (name, pa.float64())])
     try:
-        with pq.ParquetWriter(unfinished, schema) as writer:
+        with placed_file(path) as unfinished, pq.ParquetWriter(unfinished, schema) as writer:
             for first, values in _gathered(parts):
                 rows = np.arange(first, first + len(values))
                 writer.write_batch(pa.record_batch([rows, values], schema=schema))
-        os.replace(unfinished, path)
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def _gathered(parts: Iterable[tuple[slice, np.ndarray]]) -> Iterable[tuple[int, np.ndarray]]:

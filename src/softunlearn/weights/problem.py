@@ -151,10 +151,11 @@ class Weights:
         x_1 to x_(m + h): eps = sum_k x_k a_k + sum_j x_(m+j) u_j, clipped to the bounds where
         there are any. Empty for weights of another form.
     residual : float
-        How far the solver's eps is from the optimality conditions: the largest |c . eps - wanted|
-        over all constraints that bind or are violated, each divided by ||c|| ||eps||; of a
-        correction out of reach also the relative gap between the part reached and a proven upper
-        bound for it. Stationarity holds by construction. 0 for a scheme that solves no programme.
+        How far the solver's eps is from the optimality conditions: the largest difference of
+        c . eps from what is wanted, over all constraints that bind or are violated, each divided
+        by ||c|| ||eps||; of a correction out of reach also the relative gap between the part
+        reached and a proven upper bound for it. Stationarity holds by construction. 0 for a
+        scheme that solves no programme.
 
     Examples
     --------

@@ -1,0 +1,31 @@
+"""A page of text onto disk: whole, or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from softunlearn.exceptions import FileError
+
+
+def write_whole(path: str | Path, make: Callable[[], str]) -> None:
+    """Write what `make` returns; a file that is there is replaced as a whole.
+
+    Raises
+    ------
+    FileError
+        The folder does not exist or cannot be written to, or the path is a folder's.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileError(f"Cannot write {path}: the folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise FileError(f"Cannot write {path}: it is a folder; give the name of a file in it.")
+    page = make()
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(page, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:  # after an interrupt, too
+        unfinished.unlink(missing_ok=True)
