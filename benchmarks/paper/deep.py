@@ -85,7 +85,7 @@ def verdict(figures: dict[str, dict[str, float]]) -> str:
 
 
 def not_general(figures: dict[str, dict[str, float]]) -> str:
-    """Return what to know where soft weights cost test rows what they do not cost those chosen by."""
+    """Return what to know where soft weights cost test rows more than validation rows."""
     chosen, test = (
         figures["soft"][name] - figures["before"][name] for name in ("validation", "accuracy")
     )
@@ -93,7 +93,7 @@ def not_general(figures: dict[str, dict[str, float]]) -> str:
         return ""
     return (
         f"On validation rows soft weights changed accuracy by {chosen:+.4f}, on test rows by "
-        f"{test:+.4f}: the head has too many parameters for so few validation rows, and follows them."
+        f"{test:+.4f}: the head has many parameters for so few validation rows, and follows them."
     )
 
 
