@@ -71,9 +71,12 @@ def test_training_data_are_sizes_and_fingerprints(corrected):
     _, tokens = read(model_card(corrected))
     rows = corrected.session.rows["train"]
     digest = hashlib.sha256()
-    for part in (rows.X, rows.y):
-        digest.update(part.nbytes.to_bytes(8, "little"))
-        digest.update(np.ascontiguousarray(part).tobytes())
+    assert rows.weight is None
+    for part in (rows.X, rows.y, rows.g):
+        shape = repr((part.shape, part.dtype.str)).encode()
+        for content in (shape, np.ascontiguousarray(part).tobytes()):
+            digest.update(len(content).to_bytes(8, "little") + content)
+    digest.update((4).to_bytes(8, "little") + b"none")
     assert digest.hexdigest() in words(tokens)
     assert "120" in words(tokens)
 

@@ -1,9 +1,9 @@
 """A page of text onto disk: whole, or not at all."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from softunlearn.disk import placed_file
 from softunlearn.exceptions import FileError
 
 
@@ -21,11 +21,8 @@ def write_whole(path: str | Path, make: Callable[[], str]) -> None:
     if path.is_dir():
         raise FileError(f"Cannot write {path}: it is a folder; give the name of a file in it.")
     page = make()
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        unfinished.write_text(page, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
+        with placed_file(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         raise FileError(f"Cannot write {path}: {error.strerror or error}.") from error
-    finally:  # after an interrupt, too
-        unfinished.unlink(missing_ok=True)
