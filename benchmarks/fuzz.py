@@ -192,7 +192,14 @@ def arguments(given: Given) -> tuple[Target, list[bytes]]:
     right += ["--sensitive", "g", "--insist", "--json"]
     options = ("--metric", "--hold", "--by", "--test", "--out", "--positive", "--point", "--path")
     options += ("--select", "--algorithm", "--scheme", "--seed", "--only-above", "--trust")
-    options += ("--metric-at-most", "--utility-loss-at-most", "--help", "--data")
+    options += (
+        "--metric-at-most",
+        "--utility-loss-at-most",
+        "--help",
+        "--data",
+        "--stream",
+        "--dry-run",
+    )
     values = (
         "correct",
         "demo",

@@ -1,6 +1,7 @@
 """`softunlearn correct run.toml`: options in a file, by their names."""
 
 import json
+import os
 
 import pytest
 
@@ -109,3 +110,10 @@ def test_what_a_file_leaves_out_is_asked_for(run, config):
     code, _, err = run("correct", config(options='model = "model.skops"\n'))
     assert (code, len(err.splitlines())) == (2, 1)
     assert "Missing option" in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="there is no such device")
+def test_a_device_without_an_end_is_no_file_of_options(run):
+    code, out, err = run("correct", "/dev/zero")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: /dev/zero has over 1,048,576 bytes")

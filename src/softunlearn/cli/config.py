@@ -22,6 +22,9 @@ _FILES = ("model", "train", "validation", "test", "out")
 
 _NOT_IN_A_FILE = ("config", "help")
 
+MAX_BYTES = 2**20
+"""Of a file of options."""
+
 
 def read(context: typer.Context, path: Path | None) -> Path | None:
     """Take a file's options as the defaults of the command that is being read.
@@ -63,10 +66,15 @@ def chosen_on_the_line(context: typer.Context, values: dict[str, Any]) -> dict[s
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:  # a pipe too; a device may have no end
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeError, RecursionError) as error:
+    if len(content) > MAX_BYTES:
+        raise FileError(f"{path} has over {MAX_BYTES:,} bytes, too many for a file of options.")
+    try:
+        return tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise FileError(f"{path} is not a TOML file: {reason}.") from error
 
