@@ -80,9 +80,10 @@ def robustness(size: str) -> dict[str, Any]:
     rows = _floats(_images(SIZES[size]))
     attack = FGSM(EPSILON, norm="linf", on="inputs", clip=(0.0, 1.0))
     classifier, seconds = _trained(rows, SIZES[size], 10)
+    ways = {"hard": {"scheme": "hard"}, "soft": {}, "soft, once": {"path": "straight"}}
     corrections = {
-        scheme: _corrected(classifier, rows, metric=attack, scheme=scheme, insist=True)
-        for scheme in ("hard", "soft")
+        name: _corrected(classifier, rows, metric=attack, insist=True, **how)
+        for name, how in ways.items()
     }
     found = {}
     for scheme, c in corrections.items():
@@ -92,6 +93,7 @@ def robustness(size: str) -> dict[str, Any]:
                 of_fgsm = figures.robustness["fgsm_linf_inputs"]
                 found[name] = {
                     "accuracy": figures.accuracy,
+                    "validation": _deciding(c, name),
                     "target": of_fgsm.transfer.loss,
                     "transfer": of_fgsm.transfer.accuracy,
                     "adaptive": of_fgsm.adaptive.accuracy,
@@ -115,6 +117,7 @@ def fairness(size: str) -> dict[str, Any]:
             gap = figures.gaps["demographic_parity"]
             found[name] = {
                 "accuracy": figures.accuracy,
+                "validation": _deciding(c, name),
                 "target": gap.probabilities,
                 "decisions": gap.labels,
             }
@@ -237,6 +240,11 @@ def _corrected(classifier: _Trained, rows: su.datasets.Splits, **how: Any) -> su
         test=rows.test,
         **how,
     )
+
+
+def _deciding(c: su.Correction, name: str) -> float:
+    """Return accuracy on the validation images, which decide."""
+    return c.frontier[0].accuracy if name == "before" else c.point.accuracy
 
 
 def _on_test(figures: Any) -> Any:
