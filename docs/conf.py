@@ -28,7 +28,7 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_dmath_allow_labels = False
 
-default_role = "py:obj"  # `name` in a docstring: a link where there is such a name
+default_role = "literal"  # `name` in a docstring is code
 autosummary_generate = True
 autodoc_typehints = "none"  # the parameters' types are in the docstrings
 autodoc_member_order = "bysource"

@@ -28,9 +28,9 @@ from softunlearn.rows import Rows
 class Sketch:
     """A sparse random projection of gradients to `dimension` numbers.
 
-    A dot product is then off by |g| |v| / sqrt(dimension) or so, at most sqrt(2) times that. The
-    correlation with the exact ones is about 1 / sqrt(1 + r / dimension), where r is the mean of
-    |g|^2 |v|^2 over that of (g . v)^2: small where the gradients have much to do with v.
+    A dot product is then off by ||g|| ||v|| / sqrt(dimension) or so, at most sqrt(2) times that.
+    The correlation with the exact ones is about 1 / sqrt(1 + r / dimension), where r is the mean
+    of (||g|| ||v||)^2 over that of (g . v)^2: small where the gradients have much to do with v.
 
     Parameters
     ----------
