@@ -67,7 +67,7 @@ html_theme_options = {
     "footer_end": [],
 }
 ALONE = ("index", "start", "guide", "which", "limits", "metrics", "notation", "design")
-ALONE += ("frontier", "paper", "speed", "scaling", "deprecation")
+ALONE += ("command_line", "files", "deep", "frontier", "paper", "speed", "scaling", "deprecation")
 html_sidebars = {page: [] for page in ALONE}  # pages that have none below them
 
 

@@ -75,19 +75,20 @@ HEAD_CASES = [
 
 def minimise(objective: HeadObjective) -> HeadObjective:
     """Return the objective at its minimum, found by SciPy, not by this library's solvers."""
-    from scipy.optimize import minimize
+    from scipy.optimize import root
 
     head, rows = objective.head, objective.rows
 
     def at(theta):
         return HeadObjective(head.with_theta(theta), rows)
 
-    result = minimize(
-        lambda theta: at(theta).loss_sum(),
+    # the loss is convex, so its minimum is where the gradient is zero; MINPACK's Levenberg and
+    # Marquardt do not mind that a softmax head's Hessian is singular
+    result = root(
+        lambda theta: at(theta).total_gradient(),
         head.theta,
-        jac=lambda theta: at(theta).total_gradient(),
-        hess=lambda theta: at(theta).hessian(),
-        method="trust-exact",
-        options={"gtol": 1e-10},
+        jac=lambda theta: at(theta).hessian(),
+        method="lm",
+        options={"xtol": 1e-14, "ftol": 1e-14},
     )
     return at(result.x)

@@ -70,6 +70,7 @@ def test_figures_settings_and_files_are_logged(correction, mlflow):
     assert mlflow.params["point"] == str(correction.chosen)
     assert mlflow.tags == {"softunlearn.status": "CORRECTED"}
     names = {"report.html", "model_card.md", "weights.parquet", "metrics.json", "model.skops"}
+    names.add("manifest.json")
     assert mlflow.files == {f"correction/{name}" for name in names}
 
 

@@ -71,7 +71,7 @@ def penalty(problem: Problem) -> float:
 
 def pydvl(problem: Problem, method: str, **options: Any) -> Solve:
     """Return pyDVL's scores."""
-    from pydvl.influence import torch as influence
+    from pydvl.influence import torch as influence  # pyright: ignore
 
     model, train, validation = tensors(problem)
 
@@ -86,8 +86,8 @@ def pydvl(problem: Problem, method: str, **options: Any) -> Solve:
 
 def dattri(problem: Problem, method: str, **options: Any) -> Solve:
     """Return dattri's scores."""
-    from dattri.algorithm import influence_function
-    from dattri.task import AttributionTask
+    from dattri.algorithm import influence_function  # pyright: ignore
+    from dattri.task import AttributionTask  # pyright: ignore
 
     model, train, validation = tensors(problem)
 
@@ -107,7 +107,7 @@ def dattri(problem: Problem, method: str, **options: Any) -> Solve:
 
 def captum(problem: Problem) -> Solve:
     """Return captum's naive scores, with as many eigenvectors as there are parameters."""
-    from captum.influence import NaiveInfluenceFunction
+    from captum.influence import NaiveInfluenceFunction  # pyright: ignore
 
     model, train, validation = tensors(problem)
     rows = Data(train.x[:, 0], train.y[:, 0])
@@ -118,7 +118,7 @@ def captum(problem: Problem) -> Solve:
             return functional.cross_entropy(z, y, reduction="none")
         return functional.binary_cross_entropy_with_logits(z[:, 0], y, reduction="none")
 
-    each.reduction = "none"
+    setattr(each, "reduction", "none")  # noqa: B010 - how captum is told
 
     def solve() -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
@@ -142,10 +142,10 @@ def captum(problem: Problem) -> Solve:
 
 def kronfluence(problem: Problem) -> Solve:
     """Return kronfluence's EK-FAC scores."""
-    from kronfluence.analyzer import Analyzer, prepare_model
-    from kronfluence.arguments import FactorArguments, ScoreArguments
-    from kronfluence.task import Task
-    from kronfluence.utils.dataset import DataLoaderKwargs
+    from kronfluence.analyzer import Analyzer, prepare_model  # pyright: ignore
+    from kronfluence.arguments import FactorArguments, ScoreArguments  # pyright: ignore
+    from kronfluence.task import Task  # pyright: ignore
+    from kronfluence.utils.dataset import DataLoaderKwargs  # pyright: ignore
 
     class LogLoss(Task):
         def compute_train_loss(self, batch: Any, model: Any, sample: bool = False) -> torch.Tensor:

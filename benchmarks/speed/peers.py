@@ -94,7 +94,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             problem = Path(folder) / "problem.npz"
             arrays = PROBLEMS[name]()
-            np.savez(problem, **arrays)
+            np.savez(problem, allow_pickle=False, **arrays)
             compare(METHODS[name], problem, exact(arrays), python, asked.rounds)
 
 

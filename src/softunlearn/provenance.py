@@ -5,14 +5,12 @@ features, class and group codes, weights. A digest tells whether rows are the sa
 none of them.
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from array_api_compat import to_device
 
-from softunlearn.array_cache import key
+from softunlearn.fingerprint import digest, fingerprint
 from softunlearn.head import LinearHead
 from softunlearn.rows import Rows
 
@@ -73,33 +71,16 @@ def provenance(correction: "Correction", summary: "Summary") -> dict[str, Any]:
             "points": len(correction.frontier),
             "step": correction.point.step,
         },
-        "data": {name: _fingerprint(part) for name, part in rows.items()},
+        "data": {name: _data(part) for name, part in rows.items()},
     }
 
 
-def _fingerprint(rows: Rows) -> dict[str, Any]:
+def _data(rows: Rows) -> dict[str, Any]:
     """Return the size and digest of rows as the head was given them."""
-    if not rows.in_memory:
-        return {"rows": len(rows), "columns": None, "sha256": None}
-    parts = (rows.X, rows.y, rows.g, rows.weight)
-    return {
-        "rows": len(rows),
-        "columns": int(rows.X.shape[1]),
-        "sha256": key(content for part in parts for content in _contents(part)),
-    }
+    columns = int(rows.X.shape[1]) if rows.in_memory else None
+    return {"rows": len(rows), "columns": columns, "sha256": fingerprint(rows)}
 
 
 def _head_digest(head: LinearHead) -> str:
     """Return one name for a head's parameters and classes."""
-    classes = repr([str(label) for label in head.classes]).encode()
-    return key([classes, *_contents(head.W), *_contents(head.b)])
-
-
-def _contents(array: Any) -> Iterator[bytes | memoryview]:
-    """Yield what an array is and holds, or a mark for none."""
-    if array is None:
-        yield b"none"
-    else:
-        values = np.ascontiguousarray(to_device(array, "cpu"))
-        yield repr((values.shape, values.dtype.str)).encode()
-        yield values.view(np.uint8).reshape(-1).data if values.size else b""
+    return digest(np.array([str(label) for label in head.classes]), head.W, head.b)

@@ -513,3 +513,19 @@ def test_a_saved_model_is_a_model_again(folder, run):
     code, out, _ = run(*arguments(folder, "audit", model=folder / "out" / "model.skops", out=None))
     assert code == 0
     assert "Rows that harm most" in out
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"coef_": np.ones(3)}, {"coef_": "words"}, {"classes_": None}, {"classes_": "ab"}],
+    ids=str,
+)
+def test_a_model_that_is_not_as_training_leaves_one_is_one_line(attributes, folder, run):
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    for name, value in attributes.items():
+        setattr(model, name, value)
+    skops.io.dump(model, folder / "model.skops")
+    code, out, err = run(*arguments(folder))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1

@@ -38,7 +38,7 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(where, folder, run, monkeypatch):
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("what", ["weights_table", "write_report", "write_model_card"])
+@pytest.mark.parametrize("what", ["weights_table", "render", "model_card", "write_manifest"])
 def test_ctrl_c_while_files_are_written_keeps_what_was_there(what, folder, run, monkeypatch):
     code, _, err = run(*arguments(folder))
     assert code == 0, err

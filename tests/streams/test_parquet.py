@@ -269,6 +269,13 @@ def test_streamed_rows_are_rows(written):
     assert issubclass(StreamedRows, su.Rows)
 
 
+def test_a_name_that_two_columns_have_is_refused(tmp_path):
+    columns = [pa.array([0.0, 1.0])] * 2 + [pa.array([0, 1])]
+    pq.write_table(pa.table(columns, names=["x", "x", "y"]), tmp_path / "rows.parquet")
+    with pytest.raises(su.InputError, match=r"rows\.parquet has two columns 'x'"):
+        su.Rows.from_parquet(tmp_path / "rows.parquet", label="y")
+
+
 def test_text_that_is_none_is_refused_by_its_file(tmp_path):
     table = pa.table({"x": [0.0, 1.0], "y": [0, 1], "g": ["group", "other"]})
     pq.write_table(table, tmp_path / "rows.parquet", compression="none", use_dictionary=False)
@@ -277,3 +284,14 @@ def test_text_that_is_none_is_refused_by_its_file(tmp_path):
     rows = su.Rows.from_parquet(tmp_path / "rows.parquet", label="y", sensitive="g")
     with pytest.raises(su.FileError, match=r"rows\.parquet cannot be read: .*Invalid UTF8"):
         rows.read()
+
+
+@pytest.mark.parametrize("told", [b"\x03", b"\x05", b"\x06"], ids=["-2", "-3", "3"])
+def test_rows_that_do_not_add_up_are_refused(told, tmp_path):
+    pq.write_table(pa.table({"x": [0.0, 1.0], "y": [0, 1]}), tmp_path / "rows.parquet")
+    content = (tmp_path / "rows.parquet").read_bytes()
+    number = b"\x16\x04\x19"  # of the footer: 2 rows, zigzag, and then its parts
+    assert content.count(number) == 1
+    (tmp_path / "rows.parquet").write_bytes(content.replace(number, b"\x16" + told + b"\x19"))
+    with pytest.raises(su.FileError, match=r"rows\.parquet tells of .* and of 2 in its parts"):
+        su.Rows.from_parquet(tmp_path / "rows.parquet", label="y")

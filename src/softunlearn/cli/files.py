@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from softunlearn.cli.asked import Asked
-from softunlearn.exceptions import FileError, InputError
+from softunlearn.exceptions import FileError, InputError, SoftUnlearnError
 from softunlearn.models import adapt
 from softunlearn.rows import Rows
 from softunlearn.saving import check_writable, read_model, save
@@ -99,7 +99,7 @@ class Files:
 
     def but_training(self) -> dict[str, Any]:
         """Return the same without the training rows."""
-        classes = [str(c) for c in adapt(self.read_model).head(1).classes]
+        classes = _classes(self.read_model, self.model)
         given = {
             "model": self.read_model,
             "validation": self._rows(self.validation, need_sensitive=True),
@@ -141,19 +141,30 @@ class Files:
         )
 
 
+def _classes(model: Any, path: Path) -> list[str]:
+    """Return the names of a model's classes, once it is known that it has a head."""
+    try:
+        return [str(c) for c in adapt(model).head(1).classes]
+    except SoftUnlearnError:
+        raise
+    except Exception as error:  # a model by a stranger may hold anything under any name
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise FileError(
+            f"{path} holds a {type(model).__name__} that is not as training leaves one: {reason}."
+        ) from error
+
+
 def stream_rows(
     path: Path, model: Any, *, label: str, sensitive: Sequence[str], cluster: str | None = None
 ) -> Rows:
     """Return the rows of a Parquet file, or of a folder of them, without reading them yet."""
-    import pyarrow.parquet as pq
-
     first = next(iter(sorted(path.glob("*.parquet"))), path) if path.is_dir() else path
     if not first.is_file():
         what = "holds no .parquet files" if path.is_dir() else "is not a file"
         raise FileError(f"{path} {what}.")
     try:
         columns = [str(name) for name in pq.read_schema(first).names]
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a file by a stranger may raise anything in its reader
         reason = str(error).strip().split("\n")[0]
         raise FileError(f"{first} cannot be read as a table: {reason}") from error
     wanted = _model_columns(model, columns, label, sensitive, first)

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from array_api_compat import to_device
-
-from softunlearn.array_cache import key
+from softunlearn.fingerprint import fingerprint
 from softunlearn.report.markdown import code, front_matter, table, text
 from softunlearn.report.numbers import between, fixed, signed, span
 from softunlearn.report.pairs import look_up
@@ -193,8 +190,8 @@ def _data(correction: "Correction", summary: Summary) -> str:
     groups = ", ".join(text(name, 40) for name in data["groups"][:20]) or "none"
     more = f" and {len(data['groups']) - 20} more" if len(data["groups"]) > 20 else ""
     said = (
-        "The fingerprint is the sha256 of the features that enter the last layer and of the "
-        "labels' codes, in the order of the rows."
+        "The fingerprint is the sha256 of the features that enter the last layer, of the codes "
+        "of labels and groups, and of the weights, in the order of the rows."
     )
     columns = ", ".join(text(name, 40) for name in data["sensitive_columns"])
     of = f" by {columns}" if len(data["sensitive_columns"]) > 1 else ""
@@ -204,11 +201,8 @@ def _data(correction: "Correction", summary: Summary) -> str:
 
 
 def _fingerprint(rows: Rows) -> str:
-    """Return the sha256 of rows in memory: features as they are, then labels."""
-    if not rows.in_memory:
-        return "not computed: the rows are read from files"
-    parts = (np.ascontiguousarray(to_device(x, "cpu")) for x in (rows.X, rows.y))
-    return code(key(part.data.cast("B") for part in parts))
+    found = fingerprint(rows)
+    return "not computed: the rows are read from files" if found is None else code(found)
 
 
 def _evaluation(summary: Summary) -> Iterator[str]:

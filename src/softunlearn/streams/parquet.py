@@ -284,11 +284,18 @@ def _opened(path: str) -> pq.ParquetFile:
 def _described(path: str) -> _File:
     with _readable(path), closing(_opened(path)) as file:
         schema, metadata = file.schema_arrow, file.metadata
-        groups = range(metadata.num_row_groups)
-        largest = max((metadata.row_group(i).total_byte_size for i in groups), default=0)
-        return _File(
-            path, metadata.num_rows, largest, dict(zip(schema.names, schema.types, strict=True))
-        )
+        names = schema.names
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError(f"{path} has two columns {twice[0]!r}; give each a name of its own.")
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        parts = [group.num_rows for group in groups]
+        if metadata.num_rows != sum(parts) or min(parts, default=0) < 0:
+            raise FileError(
+                f"{path} tells of {metadata.num_rows:,} rows and of {sum(parts):,} in its parts; "
+                "it is damaged: write it anew."
+            )
+        largest = max((group.total_byte_size for group in groups), default=0)
+        return _File(path, metadata.num_rows, largest, dict(zip(names, schema.types, strict=True)))
 
 
 def _check_roles(features: tuple[str, ...], roles: tuple[str, ...]) -> None:
