@@ -113,7 +113,7 @@ class GenerativeCorrection:
     >>> words = torch.nn.Embedding.from_pretrained(torch.eye(3), freeze=False)
     >>> gap = generative.GroupLossGap(texts, [0, 1, 1, 1])
     >>> c = generative.correct(words, train=texts, validation=texts, metric=gap)
-    >>> c.after.metric < c.before.metric, c.weights.shape, c.parameters
+    >>> c.frontier[0].metric == c.before.metric, c.weights.shape, c.parameters
     (True, (4,), ('weight',))
     """
 
