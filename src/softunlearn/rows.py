@@ -232,7 +232,7 @@ class Rows:
             return part, function(chunk, *(array[part, ...] for array in aligned))
 
         if isinstance(self.X, np.ndarray) and len(self) > self._chunk_rows:
-            yield from in_threads(value, self.chunks())
+            yield from in_threads(value, self.chunks(), short=True)
         else:
             yield from (value(*one) for one in self.chunks())
 

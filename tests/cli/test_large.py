@@ -3,6 +3,7 @@
 import json
 import sys
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +79,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_what_cannot_be_read_in_chunks_is_one_clear_line(name, parts, run):
     changes, more, message = BAD[name]
-    code, out, err = run(*arguments(parts, **changes | {"train": parts / changes["train"]}), *more)
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        words = arguments(parts, **changes | {"train": parts / changes["train"]})
+        code, out, err = run(*words, *more)
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
     assert message in err
 
