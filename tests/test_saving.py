@@ -2,6 +2,7 @@ import errno
 import json
 import os
 import resource
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -192,36 +193,37 @@ def test_a_read_only_disk_is_refused_in_one_line(correction, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def files_of_at_most():
-    """Let files grow to so many bytes only: what is written beyond fails, as on a full disk."""
+@contextmanager
+def files_of_at_most(n_bytes):
+    """Let files grow to so many bytes only: what is written beyond fails, as on a full disk.
+
+    It ends before the test does: the test run's own output may go to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("name", ["model.skops", "weights.parquet", "metrics.json", "report.html"])
-def test_where_a_file_does_not_fit_nothing_is_left(name, correction, tmp_path, files_of_at_most):
+def test_where_a_file_does_not_fit_nothing_is_left(name, correction, tmp_path):
     correction.save(tmp_path / "out")
     before = {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()}
-    files_of_at_most(len(before[name]) - 1)
-    with pytest.raises(su.FileError, match=r"out cannot be written: .*File too large") as caught:
+    too_large = pytest.raises(su.FileError, match=r"out cannot be written: .*File too large")
+    with files_of_at_most(len(before[name]) - 1), too_large as caught:
         correction.save(tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_where_a_modules_parameters_do_not_fit_nothing_is_left(census, tmp_path, files_of_at_most):
+def test_where_a_modules_parameters_do_not_fit_nothing_is_left(census, tmp_path):
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(census.train.X.shape[1], 40), nn.Linear(40, 1))
     c = su.correct(module, train=census.train, validation=census.validation, select="none")
-    files_of_at_most(3_000)
-    with pytest.raises(su.FileError, match="File too large"):
+    with files_of_at_most(3_000), pytest.raises(su.FileError, match="File too large"):
         c.save(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
