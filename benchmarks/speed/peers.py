@@ -66,6 +66,7 @@ METHODS = {
         Method("softunlearn", {"targets": 4}, peer=False),
         Method("the published way", peer=False),
         Method("pyDVL DirectInfluence"),
+        Method("pyDVL DirectInfluence", {"loader": "torch's"}),
         Method("pyDVL CgInfluence", iterates=True),
         Method("dattri IFAttributorExplicit"),
         Method("dattri IFAttributorCG", iterates=True),
@@ -102,11 +103,13 @@ def compare(
     methods: tuple[Method, ...], problem: Path, truth: np.ndarray, python: Path, rounds: int
 ) -> None:
     """Print a line for each method; ours is run first and last, and its slower time is taken."""
-    print(f"{'':38}{'iterations':>11}{'seconds':>10}{'times ours':>12}{'MB':>8}{'error':>10}")
-    first = tried(OURS, problem, truth, python, rounds)
-    found = [tried(method, problem, truth, python, rounds) for method in methods]
-    last = tried(OURS, problem, truth, python, rounds)
+    found = []
+    for method in (OURS, *methods, OURS):
+        found += filter(None, [tried(method, problem, truth, python, rounds)])
+        print(f"{found[-1].name}: {found[-1].seconds:.4f} s", file=sys.stderr, flush=True)
+    first, *found, last = found
     ours = max(first, last, key=lambda one: one.seconds)
+    print(f"{'':38}{'iterations':>11}{'seconds':>10}{'times ours':>12}{'MB':>8}{'error':>10}")
     for one in (ours, *found):
         print(
             f"{one.name:38}{one.iterations or '':>11}{one.seconds:10.4f}"
@@ -126,14 +129,15 @@ class Outcome:
     iterations: int | None
 
 
-def tried(method: Method, problem: Path, truth: np.ndarray, python: Path, rounds: int) -> Outcome:
-    """Return what a method took; of one that iterates, with as many iterations as it needs."""
+def tried(
+    method: Method, problem: Path, truth: np.ndarray, python: Path, rounds: int
+) -> Outcome | None:
+    """Return what a method took, None if it failed; with as many iterations as it needs."""
     outcome = None
     for iterations in ITERATIONS if method.iterates else (None,):
         outcome = once(method, iterations, problem, truth, python, rounds)
-        if outcome.error <= WANTED:
+        if outcome is None or outcome.error <= WANTED:
             break
-    assert outcome is not None
     return outcome
 
 
@@ -144,8 +148,8 @@ def once(
     truth: np.ndarray,
     python: Path,
     rounds: int,
-) -> Outcome:
-    """Return what a method took, in a process of its own."""
+) -> Outcome | None:
+    """Return what a method took, in a process of its own, or None and say why it failed."""
     options = method.options | ({"maxiter": iterations} if iterations else {})
     script = HERE / ("peer_methods.py" if method.peer else "own_methods.py")
     scores = problem.with_name("scores.npy")
@@ -158,7 +162,9 @@ def once(
     )
     label = " ".join([method.name, *(f"{k}={v}" for k, v in method.options.items())])
     if process.returncode:
-        raise SystemExit(f"{label} failed:\n{process.stderr[-2000:]}")
+        why = process.stderr.strip().splitlines()[-1:] if process.returncode > 0 else "killed"
+        print(f"{label} failed: {why}", file=sys.stderr, flush=True)
+        return None
     took = json.loads(process.stdout.splitlines()[-1])
     return Outcome(
         label,

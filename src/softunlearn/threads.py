@@ -5,23 +5,19 @@ cores, for what is elementwise too. A part's products are too small to share out
 is left to one thread, and so a result does not depend on how many threads there are.
 """
 
+import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from contextvars import copy_context
 from functools import cache
-from itertools import islice
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
-
-TRIED, WORTH_SECONDS = 2, 4e-4
-"""Short parts that are tried first, and what one must take for a thread to be worth it."""
 
 _one_at_a_time = threading.Lock()
 """Held while BLAS is told to take one thread: it can be told so for the whole process only."""
@@ -32,8 +28,8 @@ def in_threads(
 ) -> Iterator[T]:
     """Yield `function(*part)` in order, of as many parts at a time as BLAS would take threads.
 
-    In the caller's thread where BLAS takes one, as it does inside of such a part. Parts that may
-    be `short` are tried there first, and stay there if a thread would cost more than it gives.
+    In the caller's thread where BLAS takes one, as it does inside of such a part, and where all
+    of them are so `short` that waking threads takes as long.
     """
     with closing(parts):
         if (n := n_threads()) == 1 or not _one_at_a_time.acquire(blocking=False):
@@ -41,13 +37,7 @@ def in_threads(
             return
         try:
             with _blas().limit(limits=1):
-                seconds = float("inf")
-                for part in islice(parts, TRIED if short else 0):
-                    began = time.perf_counter()
-                    value = function(*part)
-                    seconds = min(seconds, time.perf_counter() - began)
-                    yield value
-                if seconds < WORTH_SECONDS:
+                if short:
                     yield from (function(*part) for part in parts)
                 else:
                     yield from _shared_out(function, parts, n)
@@ -58,8 +48,8 @@ def in_threads(
 def _shared_out(
     function: Callable[..., T], parts: Iterable[tuple[Any, ...]], n: int
 ) -> Iterator[T]:
-    waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(n) as workers:
+    workers, waiting = _workers(n), deque[Future[T]]()
+    try:
         for part in parts:
             if len(waiting) == n:
                 yield waiting.popleft().result()
@@ -67,6 +57,20 @@ def _shared_out(
             waiting.append(workers.submit(copy_context().run, function, *part))
         while waiting:
             yield waiting.popleft().result()
+    finally:  # an error, or a caller that has seen enough: BLAS is one's own until all have ended
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
+
+
+@cache
+def _workers(n: int) -> ThreadPoolExecutor:
+    """Return the threads, which are kept: to start them takes longer than a short pass."""
+    return ThreadPoolExecutor(n, thread_name_prefix="softunlearn")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+    os.register_at_fork(after_in_child=_workers.cache_clear)
 
 
 def n_threads() -> int:
