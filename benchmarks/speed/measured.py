@@ -4,6 +4,7 @@ Needs NumPy alone: it is imported by processes of other environments too.
 """
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,9 @@ Problem = dict[str, np.ndarray]
 """X, y, W and l2 of a head without an intercept, and X_v, y_v (and more) of validation rows."""
 
 
+MOST_MEMORY = 18 * 10**9
+"""Bytes that a method may take: the machine is to live on."""
+
 LONG = 5.0
 """Seconds after which a first run counts, and is the only one."""
 
@@ -55,6 +59,7 @@ def run(methods: dict[str, Callable[..., Callable[[], np.ndarray]]]) -> None:
     returns what is timed: a function that returns every training row's score.
     """
     name, problem, scores, rounds, options = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
     with np.load(problem) as file:
         arrays = dict(file)
     solve = methods[name](arrays, **json.loads(options))

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
@@ -22,6 +22,9 @@ T = TypeVar("T")
 _one_at_a_time = threading.Lock()
 """Held while BLAS is told to take one thread: it can be told so for the whole process only."""
 
+_kept: dict[int, int] = {}
+"""Threads, by identity, that keep BLAS to one thread, and how many their passes may take."""
+
 
 def in_threads(
     function: Callable[..., T], parts: Generator[tuple[Any, ...]], *, short: bool = False
@@ -32,7 +35,8 @@ def in_threads(
     of them are so `short` that waking threads takes as long.
     """
     with closing(parts):
-        if (n := n_threads()) == 1 or not _one_at_a_time.acquire(blocking=False):
+        n = max(n_threads(), _kept.get(threading.get_ident(), 1))
+        if n == 1 or not _one_at_a_time.acquire(blocking=False):
             yield from (function(*part) for part in parts)
             return
         try:
@@ -43,6 +47,25 @@ def in_threads(
                     yield from _shared_out(function, parts, n)
         finally:
             _one_at_a_time.release()
+
+
+@contextmanager
+def left_to_passes() -> Iterator[None]:
+    """Keep the threads for passes over rows; BLAS takes one for all that comes between them.
+
+    OpenBLAS's own threads wait busily for more to do, some 20 ms, and passes that follow have to
+    share the cores with them: where short products and passes alternate, these take twice as long.
+    """
+    me, n = threading.get_ident(), n_threads()
+    if n == 1 or me in _kept:
+        yield
+        return
+    _kept[me] = n
+    try:
+        with _blas().limit(limits=1):
+            yield
+    finally:
+        del _kept[me]
 
 
 def _shared_out(
