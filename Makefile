@@ -109,7 +109,7 @@ bench-frontier: .venv/frontier.stamp  ## our frontier against the peers, on real
 	$(PIP) install --constraint constraints.txt --requirement benchmarks/frontier/requirements.txt
 	touch $@
 
-.PHONY: faults fuzz
+.PHONY: faults fuzz mutants
 faults: .venv/test.stamp        ## kill -9 at 200 random moments of what writes files
 	$(BIN)/python -W ignore -m benchmarks.faults
 
@@ -118,4 +118,11 @@ fuzz: .venv/fuzz.stamp          ## half an hour of bytes by a stranger, for ever
 
 .venv/fuzz.stamp: .venv/test.stamp benchmarks/fuzz-requirements.txt
 	$(PIP) install --constraint constraints.txt --requirement benchmarks/fuzz-requirements.txt
+	touch $@
+
+mutants: .venv/mutants.stamp    ## 300 random mutants of the numeric core, and which of them the tests notice
+	$(BIN)/python -m benchmarks.mutants 300 7
+
+.venv/mutants.stamp: .venv/test.stamp benchmarks/mutants-requirements.txt
+	$(PIP) install --constraint constraints.txt --requirement benchmarks/mutants-requirements.txt
 	touch $@
