@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import MutationVisitor
-from cosmic_ray.plugins import get_operator, operator_names
+from cosmic_ray.ast import ast_nodes, get_ast  # pyright: ignore[reportMissingImports]
+from cosmic_ray.mutating import MutationVisitor  # pyright: ignore[reportMissingImports]
+from cosmic_ray.plugins import get_operator, operator_names  # pyright: ignore[reportMissingImports]
 
 ROOT = Path(__file__).parents[2]
 CORE = Path("src/softunlearn")

@@ -9,6 +9,7 @@ import torch
 from cases import ALL_UNLEARNERS, HEAD_CASES, HeadCase, minimise
 from softunlearn.curvature import Cholesky
 from softunlearn.head import LinearHead
+from softunlearn.losses import CrossEntropy
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
 from softunlearn.unlearning import (
@@ -27,6 +28,8 @@ from softunlearn.unlearning import (
     Training,
     Unlearner,
 )
+from softunlearn.unlearning.by_training import TrainableHead
+from softunlearn.unlearning.training import Phase, Term, train
 
 SOME_HEADS = [HeadCase(1, True, True), HeadCase(1, False), HeadCase(3, True)]
 FULL_BATCH = Training(epochs=6, batch_size=None, optimiser=Adam(lr=0.01))
@@ -266,6 +269,31 @@ def test_training_that_runs_away_is_stopped_and_its_best_point_kept(rng):
         result = unlearned(Scrub(training=infinite), objective, np.full(40, -0.5))
     assert result.diverged
     assert np.isfinite(result.head.theta).all()
+
+
+class Led(TrainableHead):
+    """A head whose every step of unit length in the gradient leads to a given place."""
+
+    def gradient(self, theta, phase, rows):
+        return theta - self.led_to(theta)
+
+    def led_to(self, theta):
+        """Toward the labels, then away from them, then very far away."""
+        right = self.objective.head.theta
+        scale = float(theta @ right / (right @ right))
+        return right * {0: 1.0, 1: -0.2, 0.2: -100.0}[abs(round(scale, 3))]
+
+
+def test_of_training_that_runs_away_the_best_round_is_kept(rng):
+    objective = minimise(HEAD_CASES[0].objective(rng))
+    ones, right = np.ones(40), objective.head.theta
+    phase = Phase([Term(CrossEntropy(), ones, objective.rows.y)])
+    training = Training(epochs=9, batch_size=None, optimiser=SGD(lr=1.0, momentum=0.0))
+    start = np.zeros_like(right)
+    ended = train(Led(objective), [phase], training, start=start, retain=ones, rng=rng)
+    assert ended.diverged
+    assert ended.epochs == 3
+    np.testing.assert_allclose(ended.theta, right, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
