@@ -121,3 +121,10 @@ def test_the_default_choice_takes_only_what_is_certain_not_to_cost_much():
     assert "give more rows" in doubtful.message
     # whoever names a cost is taken at their word
     assert Select(utility_loss_at_most=0.002).choose(frontier(*points, half=0.03)).index == 1
+
+
+def test_the_message_has_the_metric_of_one_and_the_part_that_is_left_of_several():
+    assert "from 0.2000 to 0.0500" in Full().choose(FALLING).message
+    points = [replace(point, metrics=(point.metric, 0.0)) for point in FALLING]
+    several = Full().choose(Frontier(tuple(points))).message
+    assert "the metrics fall to 5.0% of what they were" in several

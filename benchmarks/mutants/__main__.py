@@ -6,7 +6,9 @@ temporary folder. The fast tests of the module run on it, then, if these pass, t
 correction.
 
     python -m benchmarks.mutants [MUTANTS] [SEED]
-    python -m benchmarks.mutants again        # only those that survived the last time
+
+What was killed is kept in build/mutants.json: a run that was interrupted goes on, and one after
+tests were added judges the survivors alone. Remove the file to begin anew.
 """
 
 import json
@@ -20,15 +22,15 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from benchmarks.mutants.changes import CORE, ROOT, Mutant, mutants
 
-KEPT = ROOT / "build" / "mutants"
+KEPT = ROOT / "build" / "mutants.json"
 WORKERS = 2
 SECONDS = 150
 """A few times what the longest of the selections takes; a mutant that takes longer is killed."""
@@ -56,7 +58,7 @@ TESTS = {
     "select.py": "test_select.py",
 }
 """Modules, and folders of modules, and the tests that are theirs; a module's examples run too."""
-WHOLE = "test_correct.py paths test_evaluation.py test_reference.py"
+WHOLE = "test_records.py test_correct.py paths test_evaluation.py test_reference.py"
 """The tests of a whole correction, for what the module's own did not notice."""
 
 
@@ -117,8 +119,10 @@ class Copy:
                 return None
 
 
-def judge(drawn: list[Mutant]) -> list[tuple[Mutant, str]]:
-    """Run the tests on each mutant, and print what became of it."""
+def judge(drawn: list[Mutant], killed: dict[str, str]) -> list[str]:
+    """Run the tests on each mutant, print what became of it, and keep it with those killed."""
+    KEPT.parent.mkdir(exist_ok=True)
+    lock = Lock()
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
         free: SimpleQueue[Copy] = SimpleQueue()
         for i in range(WORKERS):
@@ -137,10 +141,14 @@ def judge(drawn: list[Mutant]) -> list[tuple[Mutant, str]]:
             print(f"{time.perf_counter() - began:.0f} s unchanged: {tests}", flush=True)
             assert code == 0, f"the tests fail without a mutant: {tests}"
 
-        def one(mutant: Mutant) -> tuple[Mutant, str]:
+        def one(mutant: Mutant) -> str:
             verdict = with_copy(lambda copy: copy.verdict(mutant))
             print(f"{verdict:>16}  {mutant.path}:{mutant.line}\n{mutant.diff()}", flush=True)
-            return mutant, verdict
+            if verdict != "survived":
+                with lock:
+                    killed[mutant.key()] = verdict
+                    KEPT.write_text(json.dumps(killed, indent=1))
+            return verdict
 
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(unchanged, sorted({*TESTS.values(), WHOLE})))
@@ -148,23 +156,17 @@ def judge(drawn: list[Mutant]) -> list[tuple[Mutant, str]]:
 
 
 def main(mutants_drawn: str = "300", seed: str = "7") -> None:
-    """Draw mutants, or take the survivors of the last time, and print how many are killed."""
-    survivors = KEPT / "survivors.json"
-    if mutants_drawn == "again":
-        drawn = [Mutant(**fields) for fields in json.loads(survivors.read_text())]
-    else:
-        every = list(mutants(TESTS))
-        chosen = np.random.default_rng(int(seed)).permutation(len(every))[: int(mutants_drawn)]
-        drawn = [every[i] for i in chosen]
-        print(f"{len(drawn)} of {len(every)} mutants, seed {seed}")
-    judged = judge(drawn)
-    alive = [asdict(mutant) for mutant, verdict in judged if verdict == "survived"]
-    KEPT.mkdir(parents=True, exist_ok=True)
-    survivors.write_text(json.dumps(alive, indent=1))
-    counts = Counter(verdict for _, verdict in judged)
+    """Draw mutants, and print how many are killed; those killed before are not run again."""
+    every = list(mutants(TESTS))
+    chosen = np.random.default_rng(int(seed)).permutation(len(every))[: int(mutants_drawn)]
+    print(f"{len(chosen)} of {len(every)} mutants, seed {seed}", flush=True)
+    earlier = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    drawn = [every[i] for i in chosen]
+    counts = Counter(earlier[mutant.key()] for mutant in drawn if mutant.key() in earlier)
+    counts.update(judge([mutant for mutant in drawn if mutant.key() not in earlier], earlier))
     print(", ".join(f"{n} {word}" for word, n in counts.most_common()))
-    killed = len(judged) - len(alive)
-    print(f"{killed} of {len(judged)} killed, {killed / max(1, len(judged)):.1%}")
+    killed = len(drawn) - counts["survived"]
+    print(f"{killed} of {len(drawn)} killed, {killed / len(drawn):.1%}")
 
 
 if __name__ == "__main__":

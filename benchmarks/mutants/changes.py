@@ -32,6 +32,10 @@ class Mutant:
         """Return the file with the change made."""
         return MutationVisitor.mutate_code(source, get_operator(self.operator)(), self.occurrence)
 
+    def key(self) -> str:
+        """Return what tells the mutant, as long as its file does not change near it."""
+        return f"{self.path} {self.operator} {self.occurrence}\n{self.diff()}"
+
     def diff(self) -> str:
         """Return the lines that differ."""
         source = (ROOT / self.path).read_text()
