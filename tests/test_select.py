@@ -124,7 +124,7 @@ def test_the_default_choice_takes_only_what_is_certain_not_to_cost_much():
 
 
 def test_the_message_has_the_metric_of_one_and_the_part_that_is_left_of_several():
-    assert "from 0.2000 to 0.0500" in Full().choose(FALLING).message
+    assert "from 0.2000 to 0.0800" in Full().choose(FALLING).message
     points = [replace(point, metrics=(point.metric, 0.0)) for point in FALLING]
     several = Full().choose(Frontier(tuple(points))).message
-    assert "the metrics fall to 5.0% of what they were" in several
+    assert "the metrics fall to 8.0% of what they were" in several
