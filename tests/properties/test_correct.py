@@ -146,3 +146,10 @@ def test_where_a_group_has_no_row_to_compare_the_rows_are_said_to_be_wrong():
     model = LogisticRegression().fit(X, y)
     with pytest.raises(su.InputError, match="for class number 1, group number 0"):
         su.correct(model, train=(X, y), validation=(X, y, y), metric="equal_opportunity")
+
+
+def test_where_no_boundary_is_in_reach_an_attack_without_a_budget_says_so():
+    X, y = np.zeros((4, 1)), np.array([0, 1, 1, 0])
+    model = LogisticRegression().fit(X, y)
+    with pytest.raises(su.InputError, match="sets no budget; give `epsilon`"):
+        su.correct(model, train=(X, y), validation=(X, y), metric="adaptive_loss")

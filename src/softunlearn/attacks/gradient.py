@@ -110,7 +110,7 @@ class GradientAttack:
 
         Raises
         ------
-        ValueError
+        InputError
             The rows have no such distance, or most are on the boundary.
         """
         if self.epsilon is not None:
@@ -120,7 +120,7 @@ class GradientAttack:
         n = nearest.shape[0]
         middle = 0.5 * (float(nearest[(n - 1) // 2]) + float(nearest[n // 2]))
         if not 0 < middle < inf:
-            raise ValueError(
+            raise InputError(
                 f"The rows' median distance to the head's boundary is {middle:g}, which sets no "
                 "budget; give `epsilon`."
             )
