@@ -173,6 +173,7 @@ def test_what_is_used_has_a_name_and_what_scrolls_can_be_scrolled_by_keys(
     kind, width, show, request
 ):
     browser = show(render(request.getfixturevalue(kind)), width)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
     for used in browser.find_elements("css selector", "a, button, select, input, summary"):
         assert used.accessible_name, used.get_attribute("outerHTML")
     for figure in browser.find_elements("css selector", "svg[role=img]"):
@@ -181,7 +182,7 @@ def test_what_is_used_has_a_name_and_what_scrolls_can_be_scrolled_by_keys(
     boxes = browser.find_elements("css selector", ".scroll")
     assert boxes
     for box in boxes:
-        assert (box.get_attribute("tabindex"), box.aria_role) == ("0", "region")
+        assert (box.get_attribute("tabindex"), box.aria_role) == ("0", "group")
         assert box.accessible_name
     elsewhere = browser.execute_script(
         """return [...document.querySelectorAll("body *:not(.scroll):not(select):not(.said)")]
