@@ -196,5 +196,5 @@ def test_rows_are_met_in_the_order_in_which_batches_take_them(rng):
 def test_what_an_error_announces_on_its_next_line_is_said():
     X = pd.DataFrame({"hours": [1.0, 2.0, 3.0, None]})
     model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(X, [0, 1, 0, 1])
-    with pytest.raises(InputError, match="cannot take these rows: .* 'many'"):
+    with pytest.raises(InputError, match=r"cannot take these rows: .* 'many'"):
         adapt(model).features(X.astype(object).replace(2.0, "many"))
