@@ -8,7 +8,6 @@ import pytest
 
 import softunlearn as su
 
-
 ELSEWHERE = ("cli", "models", "report", "streams", "tracking", "datasets", "generative")
 """Packages that load other libraries, and are no part of the numeric core."""
 
