@@ -66,16 +66,16 @@ SIZES = {
 """`small` is ResNet-18 on a processor, `full` ResNet-50 on a GPU."""
 
 
-def jobs(size: str) -> list[Job]:
+def jobs(size: str, seed: int) -> list[Job]:
     """Return the two experiments."""
-    settings = {"size": size}
+    settings = {"size": size, "seed": seed}
     return [
-        Job(f"deep/{size}/robustness", robustness, settings, alone=True),
-        Job(f"deep/{size}/fairness", fairness, settings, alone=True),
+        Job(f"deep/{size}/robustness/seed {seed}", robustness, settings, alone=True),
+        Job(f"deep/{size}/fairness/seed {seed}", fairness, settings, alone=True),
     ]
 
 
-def robustness(size: str) -> dict[str, Any]:
+def robustness(size: str, seed: int) -> dict[str, Any]:
     """Return what hard and soft weights do to the loss under FGSM on the pixels."""
     rows = _floats(_images(SIZES[size]))
     attack = FGSM(EPSILON, norm="linf", on="inputs", clip=(0.0, 1.0))
@@ -102,7 +102,7 @@ def robustness(size: str) -> dict[str, Any]:
     return _record(size, found, corrections, seconds)
 
 
-def fairness(size: str) -> dict[str, Any]:
+def fairness(size: str, seed: int) -> dict[str, Any]:
     """Return what hard and soft weights do to how often tinted images are called animals."""
     rows = _tinted(_images(SIZES[size]))
     half = replace(SIZES[size], epochs=max(1, SIZES[size].epochs // 2))  # it is soon learnt
