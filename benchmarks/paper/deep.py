@@ -1,6 +1,6 @@
 """The deep models' experiments: `python -m benchmarks.paper.deep --size tiny`.
 
-    SOFTUNLEARN_DATA=... python -m benchmarks.paper.deep --size small [--only images ...] [--seeds 0 1 2]
+    SOFTUNLEARN_DATA=... python -m benchmarks.paper.deep --size small [--only images] [--seeds 0 1]
 
 `tiny` takes seconds and says that all parts fit, `small` minutes on a processor, `full` wants a
 GPU. Results are kept in `build/paper/deep`, with what they were computed on.
@@ -60,10 +60,19 @@ def shown(job: Job, result: dict[str, Any]) -> str:
     if "correlation" in result:
         each = ", ".join(f"{r:.3f} at {k}" for k, r in result["correlation"].items())
         lines.append(f"  Correlation of projected influence with the exact one: {each}.")
+    if "training" in result["seconds"]:
+        lines.append(f"  {spent(result['seconds'])}")
     lines.append(f"  {verdict(figures)}")
     if "validation" in figures["soft"] and (said := not_general(figures)):
         lines.append(f"  {said}")
     return "\n".join([*lines, ""])
+
+
+def spent(seconds: dict[str, Any]) -> str:
+    """Return what training, extraction and the steps of the soft correction took."""
+    before = {name: taken for name, taken in seconds.items() if isinstance(taken, float)}
+    each = [f"{name} {taken:.1f}" for name, taken in (before | seconds["soft"]).items()]
+    return f"Seconds: {', '.join(each)}."
 
 
 def over_seeds(experiment: str, each: list[Figures]) -> str:

@@ -34,7 +34,8 @@ DECIDING = ("validation", "choose_on")
 class Task:
     """What the user gave, checked and encoded.
 
-    `judge` is the goal on the rows that choose the point, where they are others; `paths` says where the figures hold each target, "" where they do not.
+    `judge` is the goal on the rows that choose the point, where they are others; `paths` says
+    where the figures hold each target, "" where they do not.
     """
 
     adapter: ModelAdapter
