@@ -61,7 +61,7 @@ class Size:
 SIZES = {
     "tiny": Size(300, (8, 8), (1, 1), 1, pgd_rows=20),
     "small": Size(15_000, (64, 128, 256, 512), (2, 2, 2, 2), 20, pgd_rows=200),
-    "resnet50": Size(1500, (256, 512, 1024, 2048), (3, 4, 6, 3), 3, pgd_rows=50, bottleneck=True),
+    "resnet50": Size(1000, (256, 512, 1024, 2048), (3, 4, 6, 3), 3, pgd_rows=20, bottleneck=True),
     "full": Size(
         60_000, (256, 512, 1024, 2048), (3, 4, 6, 3), 60, 1, False, 10_000, bottleneck=True
     ),
