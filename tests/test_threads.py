@@ -1,4 +1,8 @@
+import os
+import signal
 import threading
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +12,7 @@ from softunlearn import threads
 from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
-from softunlearn.threads import in_threads, n_threads
+from softunlearn.threads import in_threads, left_to_passes, n_threads
 
 
 @pytest.fixture
@@ -46,6 +50,46 @@ def test_products_of_a_part_are_left_to_one_thread_and_a_part_within_is_not_shar
 
     assert set(in_threads(value, numbered(4))) == {(1, True)}
     assert n_threads() == 2
+
+
+def test_threads_that_are_left_to_passes_are_not_taken_by_blas(four):
+    waiting = threading.Barrier(2, timeout=20)
+
+    def value(i, _):
+        waiting.wait()  # is passed only where two are computed at a time
+        return n_threads()
+
+    with left_to_passes():
+        assert n_threads() == 1
+        assert set(in_threads(value, numbered(8))) == {1}
+        with left_to_passes():
+            assert n_threads() == 1
+        assert n_threads() == 1
+    assert n_threads() == 2
+
+
+def test_short_passes_stay_in_the_callers_thread(four):
+    found = in_threads(lambda i, _: (threading.get_ident(), n_threads()), numbered(8), short=True)
+    assert set(found) == {(threading.get_ident(), 1)}
+
+
+def test_a_forked_process_has_threads_of_its_own(four):
+    list(in_threads(lambda i, _: i, numbered(8)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if list(in_threads(lambda i, _: i, numbered(8))) == list(range(8)) else 1)
+    for _ in range(400):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended
+    assert status == 0
 
 
 def test_an_error_and_a_reader_that_stops_leave_everything_as_it_was(four):

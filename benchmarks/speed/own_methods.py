@@ -9,7 +9,7 @@ import numpy as np
 from measured import Problem, run
 from scipy.linalg import cho_factor, cho_solve
 
-from softunlearn.curvature import Automatic
+from softunlearn.curvature import Automatic, ConjugateGradients
 from softunlearn.head import LinearHead
 from softunlearn.influence import influence
 from softunlearn.metrics import (
@@ -25,13 +25,17 @@ from softunlearn.rows import Rows
 Solve = Callable[[], np.ndarray]
 
 
-def ours(problem: Problem, targets: int = 1) -> Solve:
-    """Return step 1 on some targets: the log loss, that of attacked rows, and two gaps."""
+def ours(problem: Problem, targets: int = 1, tolerance: float | None = None) -> Solve:
+    """Return step 1 on some targets: the log loss, that of attacked rows, and two gaps.
+
+    By the solver that the head's size says, or by conjugate gradients to some tolerance.
+    """
     W, k = problem["W"], max(2, len(problem["W"]))
     head = LinearHead(W, None, l2=float(problem["l2"]), classes=tuple(range(k)))
     train = Rows(problem["X"], problem["y"])
     rows = Rows(problem["X_v"], problem["y_v"], problem.get("g_v"))
     asked = [Target(LogLoss(), rows)]
+    solver = Automatic() if tolerance is None else ConjugateGradients(tolerance=tolerance)
     if targets > 1:
         attacked = rows.with_features(problem["X_attacked"])
         asked += [
@@ -43,7 +47,7 @@ def ours(problem: Problem, targets: int = 1) -> Solve:
     def solve() -> np.ndarray:
         objective = HeadObjective(head, train)
         gradients = passes.gradients(asked[:targets], head)
-        curvature = Automatic().factor(objective)
+        curvature = solver.factor(objective)
         return influence(objective, curvature, gradients)[0][:, 0]
 
     return solve

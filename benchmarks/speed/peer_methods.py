@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from measured import Problem, run
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 Solve = Callable[[], np.ndarray]
 
@@ -69,16 +69,20 @@ def penalty(problem: Problem) -> float:
     return float(problem["l2"]) / len(problem["X"])
 
 
-def pydvl(problem: Problem, method: str, **options: Any) -> Solve:
-    """Return pyDVL's scores."""
+def pydvl(problem: Problem, method: str, loader: str = "one batch", **options: Any) -> Solve:
+    """Return pyDVL's scores, the rows from one batch or from torch's loader as it comes."""
     from pydvl.influence import torch as influence  # pyright: ignore
 
     model, train, validation = tensors(problem)
 
     def solve() -> np.ndarray:
+        if loader == "one batch":
+            batches = train.loader()
+        else:
+            batches = DataLoader(TensorDataset(train.x[:, 0], train.y[:, 0]), batch_size=1000)
         made = getattr(influence, method)(
             model, loss, regularization=penalty(problem), **options
-        ).fit(train.loader())
+        ).fit(batches)
         return made.influences(validation.x, validation.y, train.x, train.y)[0].numpy()
 
     return solve
@@ -201,7 +205,9 @@ def kronfluence(problem: Problem) -> Solve:
 
 
 METHODS = {
-    "pyDVL DirectInfluence": lambda problem: pydvl(problem, "DirectInfluence"),
+    "pyDVL DirectInfluence": lambda problem, **options: pydvl(
+        problem, "DirectInfluence", **options
+    ),
     "pyDVL CgInfluence": lambda problem, maxiter=None: pydvl(
         problem, "CgInfluence", maxiter=maxiter, rtol=1e-7, warn_on_max_iteration=False
     ),

@@ -1,8 +1,9 @@
 """Step 1 on Adult against the one matrix product that it cannot do without.
 
 Step 1 is: the Hessian and its factor, the gradients of the targets, one solve each, and the
-influence of every training row on each target. The floor is one Gram product of the same matrix.
-Both are timed in turn, so that a machine whose speed drifts slows both.
+influence of every training row on each target. The floor is one Gram product of the same matrix,
+by one thread: OpenBLAS is no faster with two at so few columns, and leaves one that spins for
+a while. Both are timed in turn, so that a machine whose speed drifts slows both.
 
     python benchmarks/speed/step1.py [--rounds 30] [--targets 4]
 """
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import ThreadpoolController
 
 from softunlearn import datasets
 from softunlearn.attacks import Boundary
@@ -40,6 +42,7 @@ def main() -> None:
     arguments = options.parse_args()
 
     head, train, validation = adult()
+    blas = ThreadpoolController().select(user_api="blas")
     targets = [
         Target(DemographicParity(), validation),
         Target(LogLoss(), validation),
@@ -54,7 +57,8 @@ def main() -> None:
         return influence(objective, factored, gradients)[0]
 
     def gram() -> np.ndarray:
-        return train.X.T @ train.X
+        with blas.limit(limits=1):
+            return train.X.T @ train.X
 
     ours, floor = in_turn(step1, gram, arguments.rounds)
     ratios = [a / b for a, b in zip(ours, floor, strict=True)]

@@ -349,31 +349,21 @@ class HeadObjective:
         """Return the blocks of sum_i c_i (kron) [phi_i, 1][phi_i, 1]^T, c_i symmetric (k, k).
 
         H and G^T G are such sums. Each block is symmetric by itself; those above the diagonal are
-        left out. With an intercept a block is followed by its last row and by its corner.
+        left out.
         """
-        xp, k = array_namespace(phi), self.head.W.shape[0]
-        pieces: list[Array] = []
-        for a in range(k):
-            for b in range(a, k):
-                own = c[:, a, b][:, None]
-                if k == 1 and bool(xp.all(own >= 0)):
-                    # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
-                    A = _scaled(phi, xp.sqrt(own))
-                    pieces.append(A.T @ A)
-                else:
-                    pieces.append(phi.T @ _scaled(phi, own))
-                if self.head.b is not None:
-                    pieces += [own.T @ phi, xp.sum(own, keepdims=True)]
-        return tuple(pieces)
+        xp, k, edge = array_namespace(phi), self.head.W.shape[0], self.head.b is not None
+        if k == 1 and bool(xp.all(c >= 0)):
+            # A^T A is half the work of Phi^T (c Phi): it is known to be symmetric
+            A = _scaled(phi, xp.sqrt(c[:, :, 0]), edge=edge)
+            return (A.T @ A,)
+        if edge:
+            phi = xp.concat([phi, xp.ones_like(phi[:, :1])], axis=1)
+        places = [(a, b) for a in range(k) for b in range(a, k)]
+        return tuple(phi.T @ _scaled(phi, c[:, a, b][:, None]) for a, b in places)
 
     def _gram(self, pieces: Sequence[Array]) -> Float[Array, "p p"]:
         """Return the matrix of which these are the summed pieces."""
         xp, k = array_namespace(pieces[0]), self.head.W.shape[0]
-        if self.head.b is not None:
-            pieces = [
-                xp.concat([xp.concat([gram, edge.T], axis=1), xp.concat([edge, corner], axis=1)])
-                for gram, edge, corner in zip(*(pieces[i::3] for i in range(3)), strict=True)
-            ]
         places = [(a, b) for a in range(k) for b in range(a, k)]
         block = dict(zip(places, pieces, strict=True))
         rows = [[block[min(a, b), max(a, b)] for b in range(k)] for a in range(k)]
@@ -405,13 +395,21 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def _scaled(phi: Array, w: Array) -> Array:
-    """Return w phi, row by row, in memory that the thread's next call uses anew."""
+def _scaled(phi: Array, w: Array, *, edge: bool = False) -> Array:
+    """Return w [phi, 1], or w phi without an `edge`, row by row.
+
+    In memory that the thread's next call uses anew.
+    """
     if not isinstance(phi, np.ndarray) or phi.dtype != np.float64:
-        return w * phi
+        scaled = w * phi
+        return array_namespace(phi).concat([scaled, w], axis=1) if edge else scaled
     n, d = phi.shape
-    if _scratch.memory.size < n * d:
-        _scratch.memory = np.empty(n * d)
-    flat = _scratch.memory[: n * d]
+    width = d + edge
+    if _scratch.memory.size < n * width:
+        _scratch.memory = np.empty(n * width)
+    flat = _scratch.memory[: n * width]
     by_column = phi.strides[0] < phi.strides[1]
-    return np.multiply(phi, w, out=flat.reshape(d, n).T if by_column else flat.reshape(n, d))
+    scaled = flat.reshape(width, n).T if by_column else flat.reshape(n, width)
+    np.multiply(phi, w, out=scaled[:, :d])
+    scaled[:, d:] = w
+    return scaled

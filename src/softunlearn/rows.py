@@ -10,6 +10,7 @@ cache between the products that share it.
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -26,6 +27,12 @@ CHUNK_BYTES = 2**20
 
 MIN_CHUNK_ROWS = 256
 """Below this, matrix products are too thin to be fast."""
+
+SHARE = 4
+"""Chunks that a thread takes at a time: fewer cost more to hand over than some passes take."""
+
+MIN_SHARES = 4
+"""Below this, a pass with a few columns takes as long as waking the threads."""
 
 
 class Chunk(NamedTuple):
@@ -227,21 +234,44 @@ class Rows:
 
         `aligned` holds arrays with one entry a row.
         """
-
-        def value(part: slice, chunk: Chunk) -> tuple[slice, Any]:
-            return part, function(chunk, *(array[part, ...] for array in aligned))
-
-        if isinstance(self.X, np.ndarray) and len(self) > self._chunk_rows:
-            yield from in_threads(value, self.chunks(), short=True)
-        else:
-            yield from (value(*one) for one in self.chunks())
+        for values in self._shared_out(list, function, *aligned):
+            yield from values
 
     def sum(self, function: Callable[..., Any], *aligned: Array) -> Any:
         """Return the sum over chunks of `function(chunk, *parts of aligned)`.
 
         A tuple is summed item by item, so that several totals come from one pass over the rows.
         """
-        return added(value for _, value in self.stream(function, *aligned))
+
+        def total(values: Iterator[tuple[slice, Any]]) -> Any:
+            return added(value for _, value in values)
+
+        return added(self._shared_out(total, function, *aligned))
+
+    def _shared_out(
+        self,
+        collect: Callable[[Iterator[tuple[slice, Any]]], Any],
+        function: Callable[..., Any],
+        *aligned: Array,
+    ) -> Iterator[Any]:
+        """Yield what `collect` makes of the function's values, of some chunks after the others.
+
+        Where it may, each by a thread; what a sum is made of is the same with any number of these.
+        """
+
+        def values(*chunks: tuple[slice, Chunk]) -> Any:
+            return collect(
+                (part, function(chunk, *(array[part, ...] for array in aligned)))
+                for part, chunk in chunks
+            )
+
+        chunks = self.chunks()
+        some = iter(lambda: tuple(islice(chunks, SHARE)), ())
+        if isinstance(self.X, np.ndarray) and len(self) > self._chunk_rows:
+            short = len(self) <= MIN_SHARES * SHARE * self._chunk_rows
+            yield from in_threads(values, (one for one in some), short=short)
+        else:
+            yield from (values(*one) for one in some)
 
     def map(self, function: Callable[..., Any], *aligned: Array) -> Any:
         """Return `function(chunk, *parts of aligned)` of all chunks, one below the other.

@@ -30,6 +30,7 @@ from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array
+from softunlearn.threads import left_to_passes
 
 MEMORY = 2**29
 """Bytes that a factor may keep: probabilities, blocks and features, in this order of gain."""
@@ -227,14 +228,15 @@ class KrylovFactor:
         added = _added(self.objective, damping)[:, None]
         if damping > self.damping:
             near = self.rough.near_inverse(self.found, self.average, (penalty + added)[:, 0])
-        found = refined(
-            lambda v: self.objective.hvp(v) + added * v,
-            lambda v: self.rough.hvp(v) + (penalty + added) * v,
-            near,
-            b,
-            tolerance=self.solver.tolerance,
-            max_products=self.solver.max_iterations,
-        )
+        with left_to_passes():
+            found = refined(
+                lambda v: self.objective.hvp(v) + added * v,
+                lambda v: self.rough.hvp(v) + (penalty + added) * v,
+                near,
+                b,
+                tolerance=self.solver.tolerance,
+                max_products=self.solver.max_iterations,
+            )
         return found, added
 
 

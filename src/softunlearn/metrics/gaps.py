@@ -322,8 +322,8 @@ def _shares(codes: np.ndarray, g: Array, where: Array, z: Array) -> Array:
     """Return s with means = s^T q: 1/n_j for the n_j rows of group j in `where`."""
     xp = array_namespace(z)
     groups = xp.asarray(codes, dtype=g.dtype, device=z.device)
-    members = xp.astype((g[:, None] == groups[None, :]) & where[:, None], z.dtype)
-    return members / xp.sum(members, axis=0, keepdims=True)
+    members = xp.astype((g[None, :] == groups[:, None]) & where[None, :], z.dtype)
+    return (members / xp.sum(members, axis=1, keepdims=True)).T
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
