@@ -6,7 +6,7 @@ that no worker has read yet. "ratio" is by the wall, with whatever else the mach
 is printed); "of processor" is the processor time of the one worker to that of the busier of the
 two, which is what the division of the work gives by itself.
 
-    python benchmarks/speed/dask_scaling.py [--rows 300_000] [--rounds 3]
+    python benchmarks/speed/dask_scaling.py [--rows 1_000_000] [--rounds 3]
 """
 
 import argparse
@@ -32,7 +32,7 @@ SAMPLE_ROWS, VALIDATION_ROWS = 20_000, 2_000
 def main() -> None:
     """Print the seconds with one and with two workers, and their ratios."""
     options = argparse.ArgumentParser(description="Time one Dask worker against two.")
-    options.add_argument("--rows", type=int, default=300_000)
+    options.add_argument("--rows", type=int, default=1_000_000)
     options.add_argument("--rounds", type=int, default=3)
     arguments = options.parse_args()
     rng = np.random.default_rng(0)

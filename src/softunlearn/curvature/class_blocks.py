@@ -32,6 +32,10 @@ from softunlearn.threads import in_threads
 ROUNDING = 1e-5
 """Added to a float32 block of unit diagonal before it is inverted."""
 
+ROWS = 2
+"""Rows of most kappa, as a multiple of d, that a dense block is made of. Half as many take half as
+many products again; more of them take longer to gather than they save."""
+
 NO_MASS = 1e-20
 """Least mass of a class that no row is in doubt of, as a part of the largest."""
 
@@ -118,7 +122,7 @@ class Inverses:
         found: Moments,
         added: Float[Array, "k d"],
     ) -> "Inverses":
-        """Return the inverses of scatter + diag(added), from the d rows of most kappa each."""
+        """Return the inverses of scatter + diag(added), from the rows of most kappa each."""
         xp, rows, dtype = array_namespace(found.means), objective.rows, objective.head.W.dtype
         k, d = found.means.shape
         pooled = xp.astype(found.scatter / xp.sum(found.mass), dtype)
@@ -127,7 +131,7 @@ class Inverses:
         def invert(c: int) -> None:
             kappa = probabilities[:, c] * (1 - probabilities[:, c])
             kappa = kappa if rows.weight is None else rows.weight * kappa
-            most = _largest(kappa, d)
+            most = _largest(kappa, ROWS * d)
             kappa = xp.take(kappa, most)
             apart = xp.take(rows.X, most, axis=0) - xp.astype(found.means[c, :], rows.X.dtype)
             apart = xp.sqrt(kappa)[:, None] * xp.astype(apart, dtype)
