@@ -17,7 +17,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STRAY = re.compile(r"(^|/)(build|dist|gallery|api|\.venv|__pycache__|\.[^/]*)/|\.pyc$|\.ipynb$")
-NEEDED = ("softunlearn/__init__.py", "softunlearn/py.typed", "softunlearn/report/page.css")
+NEEDED = (
+    "softunlearn/__init__.py",
+    "softunlearn/py.typed",
+    "softunlearn/report/page.css",
+    "softunlearn_command.py",
+)
 
 USE = """
 import softunlearn as su
@@ -54,7 +59,11 @@ def check_names(archive: Path) -> None:
         missing.append("LICENSE")
     stray = [name for name in held if STRAY.search(name)]
     if archive.suffix == ".whl":
-        stray += [name for name in held if not re.match(r"softunlearn(-[^/]+\.dist-info)?/", name)]
+        stray += [
+            name
+            for name in held
+            if not re.match(r"softunlearn(_command\.py$|(-[^/]+\.dist-info)?/)", name)
+        ]
     if missing or stray:
         raise SystemExit(f"{archive.name}: missing {missing}, stray {stray}.")
     print(f"{archive.name}: {len(held)} files, {archive.stat().st_size / 2**10:.0f} KiB")

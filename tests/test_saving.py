@@ -114,6 +114,8 @@ def test_a_torch_module_keeps_its_parameters(census, tmp_path):
     assert loaded is not module
     for name, value in c.model.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], value, rtol=0, atol=0)
+    assert module.training
+    assert not loaded.training
     with pytest.raises(su.FileError, match=r"does not hold the parameters of this Linear"):
         su.load(tmp_path / "out", module=nn.Linear(2, 2))
 

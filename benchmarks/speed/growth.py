@@ -16,7 +16,7 @@ from measured import PeakMemory
 
 from softunlearn.curvature import Automatic
 from softunlearn.head import LinearHead
-from softunlearn.influence import influence
+from softunlearn.influence import Scores
 from softunlearn.metrics import DemographicParity, Target
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
@@ -55,17 +55,22 @@ def main() -> None:
 def took(size: Size, rounds: int) -> tuple[float, float, str, int]:
     """Return seconds, peak memory beside the data in MB, the solver and its products with H."""
     objective, target = made(size)
-    seconds, peak, solver, products = [], 0.0, "", 0
-    for _ in range(rounds + 1):  # the first one also measures memory
-        with PeakMemory() as memory:
-            began = time.perf_counter()
-            gradient = target.gradient(objective.head)[:, None]
-            factored = Automatic().factor(objective)
-            influence(objective, factored, gradient)
-            seconds.append(time.perf_counter() - began)
-        peak, solver = max(peak, memory.peak), factored.name
-    products = factored.solve(gradient).iterations
-    return statistics.median(seconds[1:]), peak, solver, products
+
+    def step1() -> Scores:
+        gradient = target.gradient(objective.head)[:, None]
+        scores = Scores.of(objective, Automatic().factor(objective), gradient)
+        assert len(scores.values) == size.n
+        return scores
+
+    with PeakMemory() as memory:
+        scores = step1()
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        step1()
+        seconds.append(time.perf_counter() - began)
+    solver, products = scores.curvature.name, scores.solution.iterations
+    return statistics.median(seconds), memory.peak, solver, products
 
 
 def made(size: Size) -> tuple[HeadObjective, Target]:

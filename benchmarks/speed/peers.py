@@ -38,7 +38,7 @@ from softunlearn.rows import Rows
 
 HERE = Path(__file__).parent
 WANTED = 1e-3
-ITERATIONS = (32, 64, 96, 128, 192, 256, 320, 352, 384, 416, 448, 512)
+ITERATIONS = (64, 128, 256, 384, 448, 512)
 
 
 @dataclass(frozen=True)

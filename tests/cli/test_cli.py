@@ -304,7 +304,10 @@ BAD_INPUTS = {
         "nothing.csv is not a file",
     ),
     "missing group column": (lambda folder: {"sensitive": "tribe"}, "no column 'tribe'"),
-    "no group column named": (lambda folder: {"sensitive": None}, "has no groups"),
+    "no group column named": (
+        lambda folder: {"sensitive": None},
+        "demographic_parity compares groups: name their column with --sensitive",
+    ),
     "empty table": (
         lambda folder: ((folder / "train.csv").write_text("") and {}) or {},
         "cannot be read as a table",

@@ -65,6 +65,14 @@ def test_one_step_is_equation_9(model, gap):
         torch.testing.assert_close(after[name], old - 0.01 * gradient, atol=1e-6, rtol=1e-4)
 
 
+def test_the_corrected_module_is_in_eval_mode(model, gap):
+    model.train()
+    c = correct(model, gap, training=Training(epochs=1, batch_size=8))
+    assert model.training
+    assert not any(part.training for part in c.model.modules())
+    model.eval()
+
+
 def test_a_short_step_moves_the_metric_as_predicted(model, gap):
     lr = 1e-3
     short = Training(epochs=1, batch_size=None, optimiser=SGD(lr=lr))

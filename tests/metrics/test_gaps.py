@@ -319,3 +319,10 @@ def test_only_the_function_that_wants_one_class_refuses_several(rng):
     for gap in GAPS:
         with pytest.raises(ValueError, match="0 to 2, got 3"):
             gap(positive=3).comparisons(np.array([0, 1, 2]), 3)
+
+
+def test_a_positive_class_that_is_a_label_is_told_its_position():
+    gap = DemographicParity()
+    object.__setattr__(gap, "positive", "granted")  # which types, checked in tests, do not let in
+    with pytest.raises(TypeError, match=r"position .* got 'granted'; .*index\(label\)"):
+        gap.__post_init__()

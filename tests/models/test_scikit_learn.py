@@ -10,13 +10,14 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from softunlearn.exceptions import ModelError
+from softunlearn.exceptions import InputError, ModelError
 from softunlearn.influence import stationarity
 from softunlearn.models import Encoder, adapt
 from softunlearn.objective import HeadObjective
@@ -190,3 +191,10 @@ def test_rows_are_met_in_the_order_in_which_batches_take_them(rng):
     phi = adapt(model).features(pd.DataFrame(X, columns=["a", "b", "c"]).to_numpy())
     assert phi.flags.c_contiguous
     np.testing.assert_array_equal(phi, X)
+
+
+def test_what_an_error_announces_on_its_next_line_is_said():
+    X = pd.DataFrame({"hours": [1.0, 2.0, 3.0, None]})
+    model = make_pipeline(SimpleImputer(), LogisticRegression()).fit(X, [0, 1, 0, 1])
+    with pytest.raises(InputError, match=r"cannot take these rows: .* 'many'"):
+        adapt(model).features(X.astype(object).replace(2.0, "many"))

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections import OrderedDict
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -246,6 +247,18 @@ def test_the_module_and_all_random_state_are_left_as_they_were(make, device, X):
     for part in module.modules():
         assert not part._forward_hooks
         assert not part._forward_pre_hooks
+
+
+@pytest.mark.parametrize("change", [0.0, 1.0])
+def test_a_corrected_module_is_in_eval_mode_whatever_mode_it_was_in(change, X):
+    module = nn.Sequential(nn.Linear(5, 8), nn.Dropout(0.5), nn.Linear(8, 1)).train()
+    adapter = adapt(module)
+    head = adapter.head(N)
+    corrected = adapter.with_head(replace(head, W=head.W + change))
+    assert not any(part.training for part in corrected.modules())
+    assert all(part.training for part in module.modules())
+    rows = torch.tensor(X)
+    assert torch.equal(corrected(rows), corrected(rows))
 
 
 def test_they_are_left_so_when_the_rows_are_refused(X):

@@ -165,3 +165,27 @@ def test_the_focus_can_be_seen_wherever_the_keyboard_leads(show, corrected):
     widths = [width for tag, style, width in seen if tag != "BODY" and style != "none"]
     assert len(widths) == sum(tag != "BODY" for tag, _, _ in seen)
     assert np.min(widths) >= 2
+
+
+@pytest.mark.parametrize("kind", ["corrected", "without_groups", "unchanged"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_used_has_a_name_and_what_scrolls_can_be_scrolled_by_keys(
+    kind, width, show, request
+):
+    browser = show(render(request.getfixturevalue(kind)), width)
+    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for used in browser.find_elements("css selector", "a, button, select, input, summary"):
+        assert used.accessible_name, used.get_attribute("outerHTML")
+    for figure in browser.find_elements("css selector", "svg[role=img]"):
+        assert figure.aria_role in ("img", "image")
+        assert figure.accessible_name
+    boxes = browser.find_elements("css selector", ".scroll")
+    assert boxes
+    for box in boxes:
+        assert (box.get_attribute("tabindex"), box.aria_role) == ("0", "group")
+        assert box.accessible_name
+    elsewhere = browser.execute_script(
+        """return [...document.querySelectorAll("body *:not(.scroll):not(select):not(.said)")]
+        .filter(e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX)).length"""
+    )
+    assert elsewhere == 0

@@ -90,6 +90,13 @@ def contrast(a, b):
     return (high + 0.05) / (low + 0.05)
 
 
+def mixed(a, b, part):
+    """A part of a, and the rest of b."""
+    channels = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (a, b)]
+    mean = [round(part * one + (1 - part) * other) for one, other in zip(*channels, strict=True)]
+    return "#" + "".join(f"{channel:02x}" for channel in mean)
+
+
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_and_marks_stand_out_enough(corrected, scheme):
     """WCAG 2 AA: 4.5 of text, 3 of what carries meaning in a figure."""
@@ -98,6 +105,10 @@ def test_text_and_marks_stand_out_enough(corrected, scheme):
     for name in ("ink", "muted", "link", "good", "bad"):
         for ground in ("page", "panel"):
             assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+    assert "color-mix(in srgb, var(--after) 9%, var(--panel))" in html_of(corrected)
+    marked = mixed(colours["after"], colours["panel"], 0.09)  # the row that was chosen
+    for name in ("ink", "muted", "good", "bad"):
+        assert contrast(colours[name], marked) >= 4.5, name
     for name in ("before", "after", "chosen", "warning", "weight-0", "weight-8"):
         assert contrast(colours[name], colours["panel"]) >= 3, name
 

@@ -9,6 +9,7 @@ The ascent stands here once, as a function of rows of any shape and of their slo
 head, dz W; against a network, whatever back-propagation gives (`TorchModule.perturbed_inputs`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, replace
 from math import inf
@@ -33,7 +34,7 @@ OVERSHOOT = 2.5
 
 
 @dataclass(frozen=True)
-class GradientAttack:
+class GradientAttack(ABC):
     """What attacks by gradients share: their budget, and how the slope against a head is had.
 
     Parameters
@@ -126,9 +127,9 @@ class GradientAttack:
             )
         return replace(self, epsilon=HALF_WAY * middle)
 
+    @abstractmethod
     def ascend(self, x: Float[Array, "n ..."], slope: Slope) -> Float[Array, "n ..."]:
         """Return rows higher up, in the ball around `x`; `slope` may be of any model."""
-        raise NotImplementedError
 
     def _ball(self, x: Array) -> "_Ball":
         """Return the ball around each row."""

@@ -34,6 +34,21 @@ class Asked:
     by: str | None = None
     positive: str | None = None
 
+    def check_groups(self) -> None:
+        """Raise where a gap between groups is asked for, and no column is named.
+
+        Raises
+        ------
+        ValueError
+            That is so.
+        """
+        gaps = [name for name in (*(self.metric or [DEFAULT_METRIC]), *self.hold) if _is_gap(name)]
+        if gaps and not self.sensitive:
+            raise ValueError(
+                f"{gaps[0]} compares groups: name their column with --sensitive, or give a "
+                "--metric that needs none, such as adversarial_loss."
+            )
+
     def arguments(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return `correct`'s `metric` and `hold`, for a model of these classes.
 

@@ -100,10 +100,12 @@ class Files:
     def but_training(self) -> dict[str, Any]:
         """Return the same without the training rows."""
         classes = _classes(self.read_model, self.model)
+        asked = self.asked.arguments(classes)
+        self.asked.check_groups()
         given = {
             "model": self.read_model,
             "validation": self._rows(self.validation, need_sensitive=True),
-            **self.asked.arguments(classes),
+            **asked,
         }
         return (
             given
@@ -161,7 +163,7 @@ def stream_rows(
     first = next(iter(sorted(path.glob("*.parquet"))), path) if path.is_dir() else path
     if not first.is_file():
         what = "holds no .parquet files" if path.is_dir() else "is not a file"
-        raise FileError(f"{path} {what}.")
+        raise FileError(f"{path} {what}; give a table, or a folder of .parquet files.")
     try:
         columns = [str(name) for name in pq.read_schema(first).names]
     except Exception as error:  # a file by a stranger may raise anything in its reader
@@ -226,8 +228,8 @@ def _check_columns(path: Path, wanted: Sequence[str], columns: Sequence[str]) ->
     missing = [column for column in dict.fromkeys(wanted) if column not in columns]
     if missing:
         named = ", ".join(map(repr, missing))
-        has = ", ".join(map(repr, columns[:8]))
-        raise InputError(f"{path} has no column {named}; its columns are {has}, ...")
+        has = ", ".join([*map(repr, columns[:8]), *["..."] * (len(columns) > 8)])
+        raise InputError(f"{path} has no column {named}; its columns are {has}.")
 
 
 def groups_of(table: pd.DataFrame, columns: Sequence[str]) -> Any:
@@ -269,7 +271,7 @@ def _readable(path: Path) -> Iterator[Callable[..., Any]]:
     if reader is None:
         raise FileError(f"{path} is not a table this reads; give a .csv or .parquet file.")
     if not os.path.isfile(path):
-        raise FileError(f"{path} is not a file.")
+        raise FileError(f"{path} is not a file; give a .csv or .parquet file that is there.")
     try:
         yield reader
     except Exception as error:  # a file by a stranger may raise anything in its reader

@@ -66,7 +66,8 @@ def _said(error: BaseException) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             said.show()
         else:
-            _print(f"error: {said.format_message().rstrip('.')}. See --help.")
+            words = said.format_message().rstrip(".")
+            _print(f"error: {words}{'' if words.endswith('?') else '.'} See --help.")
         return BAD_INPUT
     return _of_ours(error)
 

@@ -67,7 +67,10 @@ def show_estimate(found: "Estimate", as_json: bool) -> None:
     table.add_row("memory", "not known here" if held is None else f"about {_size(held)}")
     table.add_row("time", f"about {_duration(found.seconds)}, and reading the files")
     out.print(table)
-    out.print(f"By a correction of {found.sample:,} of the training rows.", markup=False)
+    said = (
+        f"By a correction of {found.sample:,} of the training rows; the time may be double that."
+    )
+    out.print(said, markup=False)
 
 
 def _size(n_bytes: int) -> str:

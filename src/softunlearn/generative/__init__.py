@@ -6,7 +6,7 @@ or adapters. Needs torch, and is loaded when it is asked for.
 """
 
 try:
-    import torch  # noqa: F401
+    import torch  # noqa: F401 - only to say at once that it is missing
 except ModuleNotFoundError as error:
     raise ImportError(
         "softunlearn.generative needs torch, which is not installed: pip install "

@@ -26,7 +26,7 @@ from softunlearn.generative.losses import Loss, Metric, next_token_loss
 from softunlearn.generative.parameters import chosen
 from softunlearn.generative.sketch import Sketch
 from softunlearn.generative.walk import Ended, Walk, Work
-from softunlearn.models.torch_running import undisturbed
+from softunlearn.models.torch_running import in_eval_mode, undisturbed
 from softunlearn.unlearning import Adam, Training
 from softunlearn.weights import SCHEMES, Problem, WeightScheme
 
@@ -142,7 +142,7 @@ def correct(
     if refresh is not None and refresh < 1:
         raise ValueError(f"`refresh` must be at least 1, or None, got {refresh}.")
     say, began = progress or (lambda what, part: None), time.perf_counter()
-    which = chosen(copy.deepcopy(module), parameters)
+    which = chosen(in_eval_mode(copy.deepcopy(module)), parameters)
     work = Work(which, train, validation, metric, loss, training, dict(report or {}))
     with torch.inference_mode(False), undisturbed(which.module), which.alone():
         say("step 1: influence", 0.0)

@@ -93,6 +93,11 @@ class GroupGap(ABC):
         if self.aggregate not in AGGREGATES:
             names = " or ".join(f'"{name}"' for name in AGGREGATES)
             raise ValueError(f"`aggregate` must be {names}, got {self.aggregate!r}.")
+        if not isinstance(self.positive, int | np.integer | None):
+            raise TypeError(
+                "`positive` must be a class's position in the model's classes, got "
+                f"{self.positive!r}; a label's is list(model.classes_).index(label)."
+            )
 
     @abstractmethod
     def comparisons(self, y: Integer[Array, "n"], n_classes: int) -> tuple[Comparison, ...]:

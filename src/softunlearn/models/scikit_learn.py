@@ -196,4 +196,7 @@ def _dense(X: Any) -> Any:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
+    first, _, rest = str(error).strip().partition("\n")
+    if first.endswith(":") and rest:  # what it announces is on the next one
+        first = f"{first} {rest.strip().splitlines()[0]}"
+    return first or type(error).__name__

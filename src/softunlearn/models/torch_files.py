@@ -8,6 +8,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from softunlearn.exceptions import FileError
+from softunlearn.models.torch_running import in_eval_mode
 
 
 def write_module(module: nn.Module, path: Path) -> None:
@@ -26,14 +27,14 @@ def write_module(module: nn.Module, path: Path) -> None:
 
 
 def read_module(module: nn.Module, path: Path) -> nn.Module:
-    """Return a copy of the module with the parameters and buffers of a file.
+    """Return a copy of the module with a file's parameters and buffers, in eval mode.
 
     Raises
     ------
     FileError
         The file is damaged, or is that of another architecture.
     """
-    loaded = copy.deepcopy(module)
+    loaded = in_eval_mode(copy.deepcopy(module))
     try:
         load_model(loaded, str(path))
     except Exception as error:  # a file by a stranger may raise anything in its reader

@@ -4,7 +4,8 @@ What enters that layer is the head's features, caught by a hook while the module
 in batches, in eval mode and without gradients. On every batch it is checked that the module
 returns what the layer gives, and that the layer is linear in its input: so no module is corrected
 in a layer that does not decide its predictions. The module, its training flags, buffers, gradients
-and the global random state are afterwards what they were; a corrected module is a deep copy.
+and the global random state are afterwards what they were; a corrected module is a deep copy, in
+eval mode, so that it predicts what was measured.
 
 Two logits z0, z1 are one to the method, z1 - z0 with W = W1 - W0: softmax and sigmoid agree.
 """
@@ -29,6 +30,7 @@ from softunlearn.models.torch_running import (
     called,
     check_head,
     eager,
+    in_eval_mode,
     is_same,
     logits_in,
     on_device,
@@ -211,9 +213,12 @@ class TorchModule:
         return self.head(1).logits(self._extract(X).astype(np.float64))
 
     def with_head(self, head: LinearHead) -> nn.Module:
-        """Return a deep copy with another layer; two logits move by half the change each."""
+        """Return a deep copy with another layer, in eval mode.
+
+        Two logits move by half the change each.
+        """
         try:
-            module = copy.deepcopy(self.module)
+            module = in_eval_mode(copy.deepcopy(self.module))
         except (RuntimeError, TypeError) as error:
             raise ModelError(f"The module cannot be copied: {first_line(error)}") from error
         layer = eager(module).get_submodule(self.layer_name)

@@ -53,6 +53,13 @@ def watched(layers: Mapping[str, nn.Linear]) -> Iterator[dict[str, Call]]:
             handle.remove()
 
 
+def in_eval_mode(module: nn.Module) -> nn.Module:
+    """Return the module, now without dropout and with the normalisation that it has learned."""
+    for part in module.modules():
+        part.training = False  # eval() is not called: some modules merge weights in theirs
+    return module
+
+
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Put the module into eval mode, without gradients; leave it and all random state as found."""
@@ -62,8 +69,7 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
     gpus = {p.device.index for p in module.parameters() if p.device.type == "cuda"}
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - a user's data set may draw
     try:
-        for part in parts:
-            part.training = False  # eval() is not called: some modules merge weights in theirs
+        in_eval_mode(module)
         with torch.no_grad(), torch.random.fork_rng(devices=sorted(gpus)):
             yield
     finally:

@@ -86,18 +86,7 @@ def model_card(correction: "Correction") -> str:
 
 
 def write_model_card(correction: "Correction", path: str | Path) -> None:
-    """Write the model card; a file that is there is replaced as a whole.
-
-    Parameters
-    ----------
-    correction : Correction
-    path : str or Path
-        Of the file, in a folder that exists.
-
-    Raises
-    ------
-    FileError
-        The folder does not exist or cannot be written to, or the path is a folder's.
+    """Write the model card; arguments and errors are those of `write_report`.
 
     Examples
     --------
