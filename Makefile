@@ -11,6 +11,13 @@ demo: .venv/run.stamp           ## the main job on real data (or on the embedded
 test: .venv/test.stamp          ## the tests and every docstring's example
 	$(BIN)/python -m pytest
 
+.PHONY: coverage properties
+coverage: .venv/test.stamp      ## the tests, and which branches they take: at least 90 %
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+properties: .venv/test.stamp    ## 10,000 random data sets with oddities, from end to end
+	$(BIN)/python -m pytest --hypothesis-profile=long tests/properties
+
 test-lowest: build/lowest/stamp ## the fast tests with the lowest versions that are supported
 	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning
 

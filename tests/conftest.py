@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 CORE = [
@@ -21,6 +22,11 @@ CORE = [
 
 # every array annotation of the core is checked at run time, for the whole test run
 install_import_hook(CORE, "beartype.beartype")
+
+# the same examples in every run; `make properties` looks for new ones
+settings.register_profile("usual", derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=10_000, deadline=None, print_blob=True)
+settings.load_profile("usual")
 
 
 def pytest_collection_modifyitems(config, items):

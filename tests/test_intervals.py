@@ -162,5 +162,6 @@ def test_a_group_of_one_row_says_nothing():
 def test_any_figure_has_the_bootstraps_interval(rng):
     q = rng.normal(size=200)
     found = intervals.resampled(lambda rows: float(np.median(q[rows])), 200)
-    expected = stats.bootstrap((q,), np.median, method="percentile", rng=rng).confidence_interval
+    medians = [np.median(rng.choice(q, 200)) for _ in range(5000)]
+    expected = np.quantile(medians, [0.025, 0.975])
     np.testing.assert_allclose((found.low, found.high), expected, atol=0.06)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from softunlearn.adversary import Adversary
 from softunlearn.attacks import FGSM, PGD, Adaptive, Attack, Boundary
@@ -26,6 +27,7 @@ from softunlearn.metrics import (
 )
 from softunlearn.metrics.metric import Aim, name_of
 from softunlearn.models import Encoder, ModelAdapter, adapt
+from softunlearn.models.encode import LARGEST
 from softunlearn.models.groups import Groups
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows, as_rows
@@ -220,10 +222,24 @@ def encoded_target(target: Target, encoder: Encoder, name: str) -> Target:
 
 
 def adapted(model: Any, train: Rows) -> tuple[ModelAdapter, LinearHead]:
-    """Return a model's adapter and its head, as trained on so many rows."""
+    """Return a model's adapter and its head, as trained on so many rows.
+
+    Raises
+    ------
+    ModelError
+        Weights of the head are not finite, or too large to be squared.
+    """
     # of rows that are read in chunks a few show which layer is the head
     adapter = adapt(model, train.X if train.in_memory else train.take(np.arange(1)).X)
-    return adapter, adapter.head(len(train))
+    head = adapter.head(len(train))
+    xp = array_namespace(head.W)
+    largest = float(xp.max(xp.abs(head.theta)))
+    if not largest <= LARGEST:
+        raise ModelError(
+            f"The largest weight of the model's last layer is {largest:.3g}, and at most "
+            f"{LARGEST:g} can be worked with. Train the model on scaled features."
+        )
+    return adapter, head
 
 
 def on_head(

@@ -84,17 +84,12 @@ def test_far_fewer_products_than_scipy_takes(rng):
     H = scipy.sparse.linalg.LinearOperator(
         (p, p), lambda v: objective.hvp(v[:, None])[:, 0], dtype=float
     )
-    errors = []
-    scipy.sparse.linalg.cg(
-        H,
-        rhs[:, 0],
-        rtol=1e-12,
-        maxiter=400,
+    theirs, _ = scipy.sparse.linalg.cg(
+        H, rhs[:, 0], rtol=1e-12, maxiter=5 * solution.iterations,
         M=scipy.sparse.diags_array(1 / diagonal),
-        callback=lambda x: errors.append(in_energy(objective, x[:, None] - expected)[0]),
-    )
-    products = next((i for i, error in enumerate(errors, 1) if error < wanted), 400)
-    assert 5 * solution.iterations < products
+    )  # fmt: skip
+    # the error in energy falls at every step of conjugate gradients: the last is the least
+    assert in_energy(objective, theirs[:, None] - expected)[0] > wanted
 
 
 @settings(max_examples=20, deadline=None)

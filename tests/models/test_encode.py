@@ -92,6 +92,10 @@ def spoiled(values, index, value):
             r"feature 1 is missing \(NaN\) in row 4",
         ),
         (lambda X, y, g: (spoiled(X, (4, 1), np.inf), y, g), "feature 1 is infinite in row 4"),
+        (
+            lambda X, y, g: (spoiled(X, (4, 1), -1e300), y, g),
+            r"feature 1 is -1e\+300, above 1e\+100, in row 4.*; scale the features",
+        ),
         (lambda X, y, g: (np.full((N, 3), "a"), y, g), "the model cannot take these rows"),
         (
             lambda X, y, g: (X, spoiled(y, 7, "maybe"), g),

@@ -274,6 +274,12 @@ def test_what_is_lost_between_two_passes_is_read_again(data, client, caplog):
     client.wait_for_workers(2)
     rows = on_workers(data, client)
     total = rows.sum(lambda chunk: chunk.X.sum())
+    # a worker sends what it has to tell a little later, and a killed one no more
+    for _ in range(100):
+        events = client.get_events(rows.parts.topic) or ()
+        if sum(one["what"] == "read" for _, one in events) == len(rows.parts.loaded):
+            break
+        time.sleep(0.1)
     kill_one(client)
     with caplog.at_level(logging.WARNING, logger=dask_rows.__name__):
         assert rows.sum(lambda chunk: chunk.X.sum()) == pytest.approx(total, rel=1e-12)

@@ -268,6 +268,17 @@ def test_training_that_runs_away_is_stopped_and_its_best_point_kept(rng):
     assert np.isfinite(result.head.theta).all()
 
 
+def test_where_no_row_of_any_weight_is_kept_training_is_watched_on_all_rows(rng):
+    objective = HEAD_CASES[0].objective(rng)
+    weight, eps = np.ones(40), np.zeros(40)
+    weight[:20], eps[20:] = 0.0, -1.0  # one half never counted, the other is removed
+    rows = Rows(objective.rows.X, objective.rows.y, None, weight)
+    weighted = HeadObjective(objective.head, rows)
+    result = unlearned(Scrub(training=Training(epochs=5)), weighted, eps)
+    assert np.isfinite(result.head.theta).all()
+    assert not np.array_equal(result.head.theta, objective.head.theta)
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_budgets_are_kept(name, rng):
     objective, eps = HEAD_CASES[0].objective(rng), rng.uniform(-1, 1, size=40)

@@ -111,7 +111,7 @@ class GradientAttack(ABC):
 
         Raises
         ------
-        ValueError
+        InputError
             The rows have no such distance, or most are on the boundary.
         """
         if self.epsilon is not None:
@@ -121,7 +121,7 @@ class GradientAttack(ABC):
         n = nearest.shape[0]
         middle = 0.5 * (float(nearest[(n - 1) // 2]) + float(nearest[n // 2]))
         if not 0 < middle < inf:
-            raise ValueError(
+            raise InputError(
                 f"The rows' median distance to the head's boundary is {middle:g}, which sets no "
                 "budget; give `epsilon`."
             )

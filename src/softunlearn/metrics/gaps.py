@@ -23,6 +23,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from jaxtyping import Bool, Float, Integer
 
+from softunlearn.exceptions import InputError
 from softunlearn.losses import CrossEntropy, class_probabilities, probability_gradient
 from softunlearn.metrics.aggregate import AGGREGATES, Aggregate, MaxMin
 from softunlearn.metrics.metric import Pieces
@@ -361,7 +362,7 @@ def _comparable(q: Array, g: Array, where: Array, which: str = "") -> dict[int, 
     silent = [c for c in _codes(g) if c not in means and bool(xp.any(g == c))]
     if silent or len(means) < 2:
         got = f"group number {silent[0]} (in sorted order) has none" if silent else "got one"
-        raise ValueError(
+        raise InputError(
             "A gap needs rows to compare of at least two groups, and of every one; "
             f"{which}{got}: give more rows, or merge groups. Equal opportunity and equalized odds "
             "compare among rows of one class; of several classes, `positive` names one."

@@ -19,6 +19,9 @@ from softunlearn.rows import Chunk, Rows, take
 AGREEMENT = 1e-4
 """Largest difference, relative to their size, between the head's logits and the model's own."""
 
+LARGEST = 1e100
+"""Largest feature or weight: products of three in a row stay finite in float64."""
+
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
@@ -272,18 +275,29 @@ class Encoder:
                 f"{phi.dtype}; encode words in the model's pipeline."
             )
             return phi
-        finite = np.isfinite(phi)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            names = self.adapter.feature_names()
-            where = f"{names[column]!r}" if names else f"{column}"
-            kind = "missing (NaN)" if np.isnan(phi[row, column]) else "infinite"
-            problems.append(
-                f"`{name}`: feature {where} is {kind} in row {first_row + row}, and "
-                f"{int((~finite).any(axis=1).sum()):,} rows have such values; "
-                "fill them in or drop the rows."
-            )
+        # NaN passes through a maximum
+        if phi.size and not max(float(phi.max()), -float(phi.min())) <= LARGEST:
+            problems.append(f"`{name}`: {self._unusable(phi, first_row)}")
         return phi
+
+    def _unusable(self, phi: np.ndarray, first_row: int) -> str:
+        """Return which features are not finite, or else too large, and what to do."""
+        wrong = ~np.isfinite(phi)
+        finite = not wrong.any()
+        if finite:
+            wrong = np.abs(phi) > LARGEST
+        row, column = np.argwhere(wrong)[0]
+        names, value = self.adapter.feature_names(), phi[row, column]
+        where = f"{names[column]!r}" if names else f"{column}"
+        if finite:
+            kind, remedy = f"{value:.3g}, above {LARGEST:g},", "scale the features"
+        else:
+            kind = "missing (NaN)" if np.isnan(value) else "infinite"
+            remedy = "fill them in or drop the rows"
+        return (
+            f"feature {where} is {kind} in row {first_row + row}, and "
+            f"{int(wrong.any(axis=1).sum()):,} rows have such values; {remedy}."
+        )
 
     def _check_logits(self, X: Any, n_rows: int, name: str) -> None:
         # features anew: a network's last digits depend on the batch that a row is in

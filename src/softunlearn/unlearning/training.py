@@ -212,9 +212,9 @@ def train(
 def _mean_loss(trainable: Trainable, theta: Array, retain: Array) -> float:
     """Return the mean log loss of what is kept of the training rows; of all, if nothing is."""
     xp = array_namespace(theta)
-    weight = retain if bool(xp.any(retain > 0)) else xp.ones_like(retain)
-    if trainable.weight is not None:
-        weight = weight * trainable.weight
+    own = xp.ones_like(retain) if trainable.weight is None else trainable.weight
+    kept = retain * own
+    weight = kept if bool(xp.any(kept > 0)) else own
     loss = CrossEntropy().value(trainable.logits(theta), trainable.labels)
     return float(xp.sum(weight * loss) / xp.sum(weight))
 
