@@ -230,7 +230,8 @@ def _adapted(model: Any) -> Any:
 def _train(model: nn.Module, X: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> None:
     """Train all of it: SGD with one cycle of the rate, images shifted and mirrored at random."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device, memory_format=torch.channels_last).train()
+    network: Any = model  # whose types know no memory format
+    network.to(device, memory_format=torch.channels_last).train()
     rng, size = np.random.default_rng(seed), 100
     optimiser = torch.optim.SGD(
         model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True
@@ -249,7 +250,7 @@ def _train(model: nn.Module, X: np.ndarray, y: np.ndarray, epochs: int, seed: in
             nn.functional.cross_entropy(logits.float(), labels).backward()
             optimiser.step()
             schedule.step()
-    model.to(memory_format=torch.contiguous_format).eval()
+    network.to(memory_format=torch.contiguous_format).eval()
 
 
 def _varied(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -261,7 +262,11 @@ def _varied(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _corrected(classifier: _Trained, parts: dict[str, su.Rows], **how: Any) -> su.Correction:
-    rows = {"validation": parts["aim"], "choose_on": parts["choose"], "test": parts["test"]}
+    rows: dict[str, Any] = {
+        "validation": parts["aim"],
+        "choose_on": parts["choose"],
+        "test": parts["test"],
+    }
     return su.correct(classifier.adapter, train=classifier.head_rows, **(rows | how))
 
 
