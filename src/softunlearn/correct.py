@@ -169,13 +169,9 @@ def correct(
             f"{type(algorithm_).__name__} takes training rows in random order, and these are read "
             "in chunks. Give algorithm='influence', 'fisher' or 'ntk', or rows in memory."
         )
-<<<<<<< HEAD
     if choose_on is not None and isinstance(algorithm_, ByTraining) and algorithm_.layers > 1:
         raise ValueError("`choose_on` needs an algorithm with layers=1.")
-    if holds and isinstance(scheme_, TopK):
-=======
     if isinstance(scheme_, TopK) and (holds or len(wants) > 1):
->>>>>>> main
         raise ValueError(
             "Several metrics, or `hold`, need weights that can weigh one against another: hard "
             "ones look at one target alone. Give scheme='soft' or 'bounded'."
