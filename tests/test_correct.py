@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 import softunlearn as su
 from softunlearn.curvature import Cholesky
@@ -578,3 +579,58 @@ def test_what_hard_weights_cannot_weigh_is_refused(census, census_model, aims):
     rows = {"train": census.train, "validation": census.validation}
     with pytest.raises(ValueError, match="hard ones look at one target alone"):
         su.correct(census_model, **rows, **aims, scheme="hard")
+
+
+def wide(rng, n, d=60):
+    """Rows of which one feature says something and d - 1 are noise."""
+    X = rng.normal(size=(n, d))
+    y = (X[:, 0] + rng.normal(size=n) > 0).astype(int)
+    return X, y
+
+
+def test_points_are_measured_on_the_rows_that_choose():
+    rng = np.random.default_rng(0)
+    train, aim, choose = wide(rng, 300), wide(rng, 50), wide(rng, 400)
+    model = LogisticRegression().fit(*train)
+    given = {"train": train, "validation": aim, "metric": su.metrics.LogLoss("mean")}
+    c = su.correct(model, choose_on=choose, insist=True, select="full", **given)
+    assert len(c.frontier) > 2
+    for i, point in enumerate(c.frontier):
+        own = c.at(i).model
+        assert point.accuracy == own.score(*choose)
+        loss = log_loss(choose[1], own.predict_proba(choose[0]))
+        assert point.metric == pytest.approx(loss, rel=1e-9)  # rounding
+    same = su.correct(model, choose_on=aim, insist=True, **given)
+    alone = su.correct(model, insist=True, **given)
+    assert [p.metric for p in same.frontier] == [p.metric for p in alone.frontier]
+    np.testing.assert_array_equal(same.model.coef_, alone.model.coef_)
+
+
+def test_few_validation_rows_are_followed_and_rows_that_choose_say_so():
+    rng = np.random.default_rng(1)
+    train, aim, choose, test = wide(rng, 300), wide(rng, 50), wide(rng, 1000), wide(rng, 4000)
+    model = LogisticRegression().fit(*train)
+
+    def test_loss(c):
+        return log_loss(test[1], c.model.predict_proba(test[0]))
+
+    given = {"train": train, "validation": aim, "metric": su.metrics.LogLoss("mean")}
+    followed = su.correct(model, insist=True, select="full", **given)
+    chosen = su.correct(model, insist=True, choose_on=choose, **given)
+    before = log_loss(test[1], model.predict_proba(test[0]))
+    assert followed.point.metric < 0.5 * followed.frontier[0].metric
+    assert test_loss(followed) > 1.2 * before
+    assert test_loss(chosen) <= before + 0.005  # what 1,000 rows can tell apart
+
+
+def test_rows_that_choose_need_a_head_alone():
+    rng = np.random.default_rng(0)
+    rows, deeper = wide(rng, 60), su.unlearning.CatastrophicForgetting(layers=2)
+    with pytest.raises(ValueError, match="`choose_on` needs an algorithm with layers=1"):
+        su.correct(
+            LogisticRegression().fit(*rows),
+            train=rows,
+            validation=rows,
+            choose_on=rows,
+            algorithm=deeper,
+        )

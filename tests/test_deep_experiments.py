@@ -25,7 +25,8 @@ def test_tiny_experiments_run_and_are_kept(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert said.count("Soft weights") == 3
     for name in ("language ga_ft", "robustness", "fairness"):
-        result = json.loads((tmp_path / f"deep/tiny/{name}.json").read_text())["result"]
+        path = tmp_path / f"deep/tiny/{name}/seed 0.json"
+        result = json.loads(path.read_text())["result"]
         assert result["where"]["cores"] >= 1
         assert {"before", "hard", "soft"} <= set(result["figures"])
         assert deep.PARTS  # the default experiments of the paper know none of these
@@ -50,6 +51,18 @@ def test_the_verdict_is_that_of_the_figures(hard, soft, said):
         for name, values in (("before", (0.8, 0.4)), ("hard", hard), ("soft", soft))
     }
     assert said in deep.verdict(figures)
+
+
+def test_means_over_seeds_are_of_pairs():
+    each = [
+        {"before": {"target": 0.5}, "hard": {"target": h}, "soft": {"target": h - 0.1}}
+        for h in (0.2, 0.4, 0.6)
+    ]
+    said = deep.over_seeds("deep/small/x", each)
+    assert "| hard | 0.4000 ± 0.2000 |" in said
+    assert "| soft | 0.3000 ± 0.2000 |" in said
+    # the difference is the same for every seed, so its interval has no width
+    assert "Soft less hard, target: -0.1000 (95 %: -0.1000 to -0.1000)" in said
 
 
 def made_up_texts(name, n_rows):

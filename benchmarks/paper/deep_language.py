@@ -23,27 +23,38 @@ DIMENSIONS = (256, 1024, 4096)
 """To which gradients are projected."""
 
 
-def jobs(size: str) -> list[Job]:
+def jobs(size: str, seed: int) -> list[Job]:
     """Return one experiment an algorithm."""
     algorithms = ("ga_ft", "npo") if size != "tiny" else ("ga_ft",)
     return [
-        Job(f"deep/{size}/language {name}", language, {"size": size, "algorithm": name})
+        Job(
+            f"deep/{size}/language {name}/seed {seed}",
+            language,
+            {"size": size, "algorithm": name, "seed": seed},
+        )
         for name in algorithms
     ]
 
 
-def language(size: str, algorithm: str) -> dict[str, Any]:
-    """Return what each kind of weights does to the gap and the loss on test texts."""
+def language(size: str, algorithm: str, seed: int) -> dict[str, Any]:
+    """Return what each kind of weights does to the gap and the loss on test texts.
+
+    A seed is that of the texts, the model and its training; the language is always the same.
+    """
     from language_gap import corrected, make_setting
 
     from softunlearn.generative import Sketch, dot_products
 
-    setting = make_setting(**SIZES[size])
+    setting = make_setting(**SIZES[size], seed=seed)
     figures, status, seconds = {}, {}, {}
     for name, (scheme, refresh) in SCHEMES.items():
         c = corrected(setting, scheme, algorithm, refresh=refresh)
         for key, of in (("before", c.before), (name, c.after)):
-            figures[key] = {"target": of.reported["gap"], "loss": of.reported["loss"]}
+            figures[key] = {
+                "target": of.reported["gap"],
+                "loss": of.reported["loss"],
+                "validation loss": of.loss,
+            }
         status[name], seconds[name] = str(c.status), c.timings
     train, gap = setting.train.ids, setting.validation.gap()
     exact = dot_products(setting.model, train, gap)

@@ -14,8 +14,11 @@ import softunlearn as su
 ROWS = {"tiny": 300, "small": 3000, "full": None}
 
 
-def jobs(size: str) -> list[Job]:
-    """Return one experiment a data set; none of them is tiny without the texts."""
+def jobs(size: str, seed: int) -> list[Job]:
+    """Return one experiment a data set where there are the texts; they are the same for all seeds.
+
+    `seed` plays no part.
+    """
     names = ("toxicity", "toxicity_comments")
     here = [name for name in names if su.datasets.locate(name) is not None]
     return [Job(f"deep/{size}/text {name}", text, {"size": size, "data": name}) for name in here]

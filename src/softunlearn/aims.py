@@ -217,7 +217,8 @@ def encoded_target(target: Target, encoder: Encoder, name: str) -> Target:
     """Return a user's target on the head's inputs."""
     rows = as_rows(target.rows, name).read()
     own = encoder.with_groups_of(rows).by(getattr(target.metric, "by", None))
-    return replace(target, rows=own.encode(rows, name, groups=bool(target.metric.needs_groups)))
+    needs = bool(target.metric.needs_groups)
+    return replace(target, rows=own.encode(rows, name, groups=needs, one_class=True))
 
 
 def adapted(model: Any, train: Rows) -> tuple[ModelAdapter, LinearHead]:

@@ -55,6 +55,7 @@ def correct(
     train: Any,
     validation: Any,
     test: Any = None,
+    choose_on: Any = None,
     metric: str | Wanted | Sequence[str | Wanted] = "demographic_parity",
     hold: str | Wanted | Sequence[str | Wanted] = (),
     algorithm: str | Unlearner = "influence",
@@ -83,6 +84,12 @@ def correct(
         fairness metric, and here only.
     test : Rows or tuple (X, y, g), optional
         Rows that are reported on and play no other part.
+    choose_on : Rows or tuple (X, y, g), optional
+        Rows on which the points of the frontier are measured and one is chosen; `validation` then
+        gives the influences alone. Where a head has more parameters than there are validation
+        rows, a correction can follow these one by one, and what it does on them says nothing.
+        Default: the validation rows do both, as in the paper. A metric on rows of its own is
+        measured there.
     metric : str, Metric, Attack, Adaptive or Target, or a sequence, default="demographic_parity"
         What to bring down: "demographic_parity", "equal_opportunity", "equalized_odds",
         "adversarial_loss", "adaptive_loss"; a metric; an attack, for the mean log loss on rows
@@ -153,7 +160,7 @@ def correct(
     algorithm_ = named(algorithm, ALGORITHMS, Unlearner, "algorithm")
     scheme_ = named(scheme, SCHEMES, WeightScheme, "scheme")
     rule = named(select, RULES, Rule, "select")
-    parts = {"train": train, "validation": validation, "test": test}
+    parts = {"train": train, "validation": validation, "test": test, "choose_on": choose_on}
     given = {name: as_rows(part, name) for name, part in parts.items() if part is not None}
     in_memory = given["train"].in_memory
     path_ = _path(path, algorithm_, scheme_, in_memory=in_memory)
@@ -162,6 +169,8 @@ def correct(
             f"{type(algorithm_).__name__} takes training rows in random order, and these are read "
             "in chunks. Give algorithm='influence', 'fisher' or 'ntk', or rows in memory."
         )
+    if choose_on is not None and isinstance(algorithm_, ByTraining) and algorithm_.layers > 1:
+        raise ValueError("`choose_on` needs an algorithm with layers=1.")
     if isinstance(scheme_, TopK) and (holds or len(wants) > 1):
         raise ValueError(
             "Several metrics, or `hold`, need weights that can weigh one against another: hard "
@@ -174,13 +183,17 @@ def correct(
         report("reading rows", 0.0)
         given = {name: rows if name == "train" else rows.read() for name, rows in given.items()}
         task = read_task(model, given, wants, holds)
-        rows, goal, paths = task.rows, task.goal, task.paths
+        goal, judge, paths = task.goal, task.judge, task.paths
+        rows, given = (
+            {name: part for name, part in some.items() if name != "choose_on"}
+            for some in (task.rows, given)
+        )
 
     with clock("step 1: influence"):
         report("step 1: influence", 0.0)
         to_do = _worth_correcting(goal, only_above, insist)
         if any(to_do):
-            goal = goal.only(to_do)
+            goal, judge = goal.only(to_do), judge and judge.only(to_do)
             names, paths = (tuple(compress(given_, to_do)) for given_ in (names, paths))
         solver = curvature or Automatic()
         objective = HeadObjective(goal.original, rows["train"].reporting(report))
@@ -193,7 +206,7 @@ def correct(
 
     with clock("step 3: correction"):
         correctable = _correctable(algorithm_, task, scores, goal, random_state)
-        start = Start(correctable, goal, problem, scheme_, algorithm_, solver)
+        start = Start(correctable, goal, problem, scheme_, algorithm_, solver, judge)
         if any(to_do) and weights.change_something:
             frontier = path_.walk(start, report)
             choice = _undiverged(rule.choose(frontier), frontier)

@@ -24,8 +24,9 @@ WIDEST = 4096
 
 
 class Totals(NamedTuple):
-    """Sums over all rows at one head: grad F and, where they were asked for, H and G^T G."""
+    """Sums over all rows at one head: s_i, grad F and, where they were asked for, H and G^T G."""
 
+    mass: float
     gradient: Float[Array, "p"]
     hessian: Float[Array, "p p"] | None
     gram: Float[Array, "p p"] | None
@@ -73,16 +74,21 @@ class HeadObjective:
             phi, dz = self._row_gradients(chunk)
             H = self._gram_pieces(phi, self._row_curvature(chunk, phi)) if hessian else ()
             G = self._gram_pieces(phi, _outer(dz)) if gram else ()
-            return (*_pull_pieces(phi, dz[:, :, None]), *H, *G)
+            return (_mass(chunk), *_pull_pieces(phi, dz[:, :, None]), *H, *G)
 
-        gradient, edge, *pieces = self.rows.sum(part)
+        mass, gradient, edge, *pieces = self.rows.sum(part)
         n = len(pieces) // (hessian + gram) if pieces else 0
         totals = Totals(
+            mass,
             self._pulled(gradient, edge)[:, 0] + self.head.penalty * self.head.theta,
             self._gram(pieces[:n]) + self._penalty_matrix() if hessian else None,
             self._gram(pieces[-n:]) if gram else None,
         )
         return replace(self, totals=totals)
+
+    def mass(self) -> float:
+        """Return sum_i s_i: the number of rows, if they have no weights."""
+        return self.rows.sum(_mass) if self.totals is None else self.totals.mass
 
     def logits(self) -> Float[Array, "n k"]:
         """Return z of each row."""
@@ -368,6 +374,13 @@ class HeadObjective:
         block = dict(zip(places, pieces, strict=True))
         rows = [[block[min(a, b), max(a, b)] for b in range(k)] for a in range(k)]
         return xp.concat([xp.concat(row, axis=1) for row in rows], axis=0)
+
+
+def _mass(chunk: Chunk) -> float:
+    """Return the sum of the rows' weights."""
+    if chunk.weight is None:
+        return float(len(chunk.y))
+    return float(array_namespace(chunk.weight).sum(chunk.weight))
 
 
 def _pull_pieces(phi: Array, dz: Array) -> tuple[Array, Array]:

@@ -26,18 +26,23 @@ from softunlearn.models import Encoder, ModelAdapter
 from softunlearn.models.groups import Groups
 from softunlearn.rows import Rows
 
+DECIDING = ("validation", "choose_on")
+"""The parts that metrics are measured on to decide something."""
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """What the user gave, checked and encoded.
 
-    `paths` says where the figures hold each target, "" where they do not.
+    `judge` is the goal on the rows that choose the point, where they are others; `paths` says
+    where the figures hold each target, "" where they do not.
     """
 
     adapter: ModelAdapter
     rows: dict[str, Rows]
     given: dict[str, Rows]
     goal: Goal
+    judge: Goal | None
     evaluator: Evaluator
     coding: Groups | None
     paths: tuple[str, ...]
@@ -52,7 +57,7 @@ def read_task(
     compares = any(map(needs_groups, (*wants, *holds)))
     rows = {
         name: encoder.encode(
-            part, name, groups=compares and name == "validation", train=name == "train"
+            part, name, groups=compares and name in DECIDING, train=name == "train"
         )
         for name, part in given.items()
     }
@@ -61,9 +66,11 @@ def read_task(
         tuple(budgeted(want, head, validation.X) for want in some) for some in (wants, holds)
     )
 
-    def aims(some: tuple[Wanted, ...], name: str) -> tuple[Aim, ...]:
-        given_rows = given["validation"]
-        return tuple(aim(want, encoder, validation, given_rows, craft, name) for want in some)
+    def goal_on(part: str) -> Goal:
+        def aims(some: tuple[Wanted, ...], name: str) -> tuple[Aim, ...]:
+            return tuple(aim(want, encoder, rows[part], given[part], craft, name) for want in some)
+
+        return Goal(head, aims(wants, "metric"), aims(holds, "hold"), rows[part])
 
     attacks = attacks_of((*wants, *holds)) | with_budgets(BUDGETED, head, validation)
     positive, coding = _positive((*wants, *holds), head), encoder.coding
@@ -71,7 +78,8 @@ def read_task(
         adapter,
         rows,
         given,
-        Goal(head, aims(wants, "metric"), aims(holds, "hold"), validation),
+        goal_on("validation"),
+        goal_on("choose_on") if "choose_on" in given else None,
         Evaluator(head, attacks, positive, encoder.groups, craft),
         coding,
         tuple(figure_path(want, attacks, positive, coding) for want in wants),

@@ -352,8 +352,14 @@ torch.save((logits, model.state_dict()), folder / "out.pt")
     )
     logits, state = torch.load(tmp_path / "out.pt")
     np.testing.assert_allclose(logits.numpy(), logits_of(model, tokens), atol=1e-6)
+    np.testing.assert_array_equal(logits.argmax(dim=1), logits_of(model, tokens).argmax(axis=1))
     assert set(state) == set(model.state_dict())
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    original = corrected.adapter.module.state_dict()  # before the correction: all but the head
+    assert {name for name in state if not torch.equal(state[name], original[name])} == {
+        "classifier.weight",
+        "classifier.bias",
+    }
 
 
 def test_a_correction_is_saved_and_loaded_as_of_any_module(corrected, tmp_path):

@@ -22,7 +22,6 @@ plain = st.fixed_dictionaries(
         "select": st.just("full"),
     }
 )
-straight = plain.map(lambda options: {**options, "path": "straight"})
 
 
 @USUAL
@@ -99,7 +98,7 @@ def test_the_unit_of_a_feature_does_not_matter(case: Case, power: int):
 
 
 @USUAL
-@given(cases(options=straight, odd=mild, scales=st.just(1.0)))
+@given(cases(options=plain, odd=mild, scales=st.just(1.0)))
 def test_rows_given_twice_are_rows_of_weight_two(case: Case):
     weight = np.ones(len(case.y)) if case.weight is None else case.weight
     twice = case.but(X=np.tile(case.X, (2, 1)), y=np.tile(case.y, 2), weight=np.tile(weight, 2))

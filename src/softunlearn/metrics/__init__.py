@@ -4,6 +4,7 @@ A metric knows nothing of models or parameters: its gradient in the logits is al
 asks of it, so a new metric is one small class, or one function. `Metric` is the contract.
 """
 
+from softunlearn.metrics.by_part import per_class, per_group
 from softunlearn.metrics.functions import from_function, from_torch
 from softunlearn.metrics.gaps import (
     Comparison,
@@ -27,4 +28,6 @@ __all__ = [
     "Target",
     "from_function",
     "from_torch",
+    "per_class",
+    "per_group",
 ]

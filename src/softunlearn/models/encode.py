@@ -84,7 +84,15 @@ class Encoder:
             return self
         return replace(self, coding=self.coding.of(column))
 
-    def encode(self, rows: Rows, name: str, *, groups: bool = False, train: bool = False) -> Rows:
+    def encode(
+        self,
+        rows: Rows,
+        name: str,
+        *,
+        groups: bool = False,
+        train: bool = False,
+        one_class: bool = False,
+    ) -> Rows:
         """Return features, codes and weights.
 
         Parameters
@@ -96,6 +104,8 @@ class Encoder:
             Whether a group of every row is needed.
         train : bool, default=False
             Whether these are training rows: then the weights by class are those of training.
+        one_class : bool, default=False
+            Whether they may all be of one class.
 
         Raises
         ------
@@ -121,7 +131,7 @@ class Encoder:
         for part, values in (("y", rows.y), ("weight", rows.weight)):
             if values is not None and len(values) != n:
                 problems.append(_length(name, part, len(values), n))
-        y = self._labels(rows.y, name, problems)
+        y = self._labels(rows.y, name, problems, one_class=one_class)
         g = self._groups(rows.g, n, name, problems, needed=groups)
         weight = _weights(rows.weight, name, problems)
         phi = self._features(rows.X, name, problems)
@@ -196,7 +206,13 @@ class Encoder:
         return pd.DataFrame(X, columns=pd.Index(columns or by_name), copy=False)
 
     def _labels(
-        self, values: Any, name: str, problems: list[str], first_row: int | None = None
+        self,
+        values: Any,
+        name: str,
+        problems: list[str],
+        first_row: int | None = None,
+        *,
+        one_class: bool = False,
     ) -> np.ndarray:
         """Return class codes; of a part of the rows, which begins with `first_row`, or of all."""
         y = rows_array(values)
@@ -212,7 +228,7 @@ class Encoder:
                 f"is {y[[first]].tolist()[0]!r} in row {(first_row or 0) + first}; it knows "
                 f"{known}."
             )
-        elif first_row is None and len(np.unique(codes)) < 2:
+        elif first_row is None and not one_class and len(np.unique(codes)) < 2:
             problems.append(
                 f"`{name}`: all labels are {y[[0]].tolist()[0]!r}; give rows of at least two "
                 "classes."

@@ -214,6 +214,8 @@ class Start:
         Steps 2 and 3.
     solver : CurvatureSolver
         For the curvature at other points.
+    judge : Goal, optional
+        Measures the points in the goal's place, on rows that gave no influence.
 
     Examples
     --------
@@ -232,6 +234,7 @@ class Start:
     scheme: WeightScheme
     algorithm: Unlearner
     solver: CurvatureSolver
+    judge: Goal | None = None
 
     def point(
         self,
@@ -243,11 +246,14 @@ class Start:
         changed_rows: int,
         weigh: Callable[[], Array | Directed],
     ) -> Point:
-        """Return what was reached as a point of the frontier."""
-        since = self.goal.start
+        """Return what was reached as a point of the frontier, measured by the judge if any."""
+        goal = self.goal
+        if self.judge is not None:
+            goal, measured = self.judge, self.judge.measure(reached.head)
+        since = goal.start
         return Point(
             step=step,
-            metric=self.goal.metric(measured.metrics),
+            metric=goal.metric(measured.metrics),
             accuracy=measured.accuracy,
             log_loss=measured.log_loss,
             predicted=predicted,

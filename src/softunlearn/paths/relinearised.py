@@ -137,6 +137,7 @@ class Relinearised:
         assert isinstance(start.correctable, HeadOnRows)
         goal, objective = start.goal, start.correctable.objective
         curvature, here, energy = start.correctable.curvature, goal.start, 0.0
+        mass = objective.mass()
         weighing: HeadObjective | None = None
         slope = 0 * reference
         for i in range(self.steps):
@@ -156,7 +157,7 @@ class Relinearised:
                 if self.norm == "weights" and (weighing is None or anew):
                     weighing = objective
                 geometry = _Geometry.at(constraints, slope, curvature, weighing, centred=centred)
-                taken = self._best(objective, goal, here, constraints, geometry, energy)
+                taken = self._best(objective.head, mass, goal, here, constraints, geometry, energy)
                 if taken is not None:
                     break
             if taken is None:
@@ -168,7 +169,8 @@ class Relinearised:
 
     def _best(
         self,
-        objective: HeadObjective,
+        head: LinearHead,
+        mass: float,
         goal: Goal,
         here: Measured,
         constraints: "_Constraints",
@@ -179,9 +181,9 @@ class Relinearised:
         plain = geometry.shortest(constraints, utility=False)
         kept = geometry.shortest(constraints, utility=True)
         longest = UTILITY_LENGTH[self.norm] * (energy + plain.energy())
-        n, taken = len(objective.rows), []
+        taken = []
         for step in (kept, plain) if energy + kept.energy() <= longest else (plain,):
-            found = _taken(step, objective.head, n, goal, here, constraints)
+            found = _taken(step, head, mass, goal, here, constraints)
             if found is not None and step is kept and found.keeps_utility(here):
                 return found
             taken += [found] * (found is not None)
@@ -334,7 +336,7 @@ class _Taken:
 def _taken(
     step: _Step,
     head: LinearHead,
-    n_train: int,
+    mass: float,
     goal: Goal,
     here: Measured,
     constraints: _Constraints,
@@ -347,7 +349,7 @@ def _taken(
         d = length * step.d
         after = goal.measure(moved := head.with_theta(head.theta + d))
         predicted = constraints.predicted(d)
-        rise = length * first_order + length**2 * step.bend / n_train
+        rise = length * first_order + length**2 * step.bend / mass
         allowed = LOSS_FACTOR * max(0.0, rise) + LOSS_SLACK
         if (
             after.finite
