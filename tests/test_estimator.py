@@ -117,6 +117,7 @@ def test_options_reach_correct(data):
         "select": su.Select(metric_at_most=0.5),
         "only_above": 0.01,
         "insist": True,
+        "choose_on": data.test,
     }
     model = su.SoftUnlearner(logistic(), validation=data.validation, **options)
     by_hand = su.correct(

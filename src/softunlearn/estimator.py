@@ -72,6 +72,8 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     validation : float, Rows or tuple (X, y, g), default=0.25
         The part of the rows given to `fit` that is held out, of every class and group alike; or
         the rows that decide, where all rows given to `fit` are for training.
+    choose_on : Rows or tuple (X, y, g), optional
+        As in `softunlearn.correct`.
     random_state : int, RandomState instance or None, default=0
         Seed of which rows are held out, and of algorithms that draw random numbers.
 
@@ -126,6 +128,7 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         insist: bool = False,
         curvature: CurvatureSolver | None = None,
         validation: Any = 0.25,
+        choose_on: Any = None,
         random_state: Any = 0,
     ) -> None:
         self.estimator = estimator
@@ -139,6 +142,7 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.insist = insist
         self.curvature = curvature
         self.validation = validation
+        self.choose_on = choose_on
         self.random_state = random_state
 
     def fit(
@@ -183,6 +187,7 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             model,
             train=train,
             validation=self._validation(rows, out),
+            choose_on=self.choose_on,
             metric=self.metric,
             hold=self.hold,
             algorithm=self.algorithm,
