@@ -24,6 +24,7 @@ plain = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @USUAL
 @given(cases())
 def test_an_answer_is_finite_and_true_or_a_clear_error_says_why_there_is_none(case: Case):
@@ -41,6 +42,7 @@ def assert_same(one: su.Correction | None, other: su.Correction | None, **tolera
     np.testing.assert_allclose(one.frontier[0].accuracy, other.frontier[0].accuracy, rtol=1e-12)
 
 
+@pytest.mark.slow
 @USUAL
 @given(cases(options=plain, odd=mild, scales=st.just(1.0)), seeds)
 def test_neither_names_of_groups_nor_the_order_of_rows_matter(case: Case, seed: int):
@@ -66,6 +68,7 @@ def test_neither_names_of_groups_nor_the_order_of_rows_matter(case: Case, seed: 
     assert_same_way(one, two)
 
 
+@pytest.mark.slow
 @USUAL
 @given(cases(options=plain, odd=mild, scales=st.just(1.0), groups=st.just(2)))
 def test_swapping_the_attribute_changes_nothing(case: Case):
@@ -76,6 +79,7 @@ def test_swapping_the_attribute_changes_nothing(case: Case):
         assert_same_way(one, two)
 
 
+@pytest.mark.slow
 @USUAL
 @given(
     cases(options=plain, odd=mild.map(lambda odd: odd | {"no penalty"}), scales=st.just(1.0)),
@@ -97,6 +101,7 @@ def test_the_unit_of_a_feature_does_not_matter(case: Case, power: int):
             assert_same_way(one, two)
 
 
+@pytest.mark.slow
 @USUAL
 @given(cases(options=plain, odd=mild, scales=st.just(1.0)))
 def test_rows_given_twice_are_rows_of_weight_two(case: Case):
