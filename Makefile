@@ -19,7 +19,8 @@ properties: .venv/test.stamp    ## 10,000 random data sets with oddities, from e
 	$(BIN)/python -m pytest --hypothesis-profile=long tests/properties
 
 test-lowest: build/lowest/stamp ## the fast tests with the lowest versions that are supported
-	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning
+	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning \
+		-W ignore::PendingDeprecationWarning
 
 check: .venv/check.stamp        ## lint, types, the import contract
 	$(BIN)/ruff check .

@@ -81,6 +81,16 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+def test_rows_that_the_estimator_cannot_take_bring_its_own_error_wherever_they_fall(fitted, data):
+    train = data.train
+    X = train.X.astype(object)
+    for held_out in (True, False):
+        odd = X.copy()
+        odd[np.flatnonzero(fitted.held_out_ == held_out)[0], 0] = {"no": "number"}
+        with pytest.raises(TypeError, match="must be a string or a real number, not 'dict'"):
+            su.SoftUnlearner(logistic()).fit(odd, train.y, sensitive_features=train.g)
+
+
 def test_it_is_correct_on_a_clone_trained_on_the_rows_that_are_not_held_out(fitted, data):
     train, out = data.train, fitted.held_out_
     model = logistic().fit(train.X[~out], train.y[~out])

@@ -183,22 +183,27 @@ class SoftUnlearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         out = self._held_out(rows, seed)
         train = part_of(rows, ~out)
         model = self._trained(train)
-        self.correction_: Correction = correct(
-            model,
-            train=train,
-            validation=self._validation(rows, out),
-            choose_on=self.choose_on,
-            metric=self.metric,
-            hold=self.hold,
-            algorithm=self.algorithm,
-            scheme=self.scheme,
-            path=self.path,
-            only_above=self.only_above,
-            insist=self.insist,
-            select=self.select,
-            curvature=self.curvature,
-            random_state=seed,
-        )
+        try:
+            self.correction_: Correction = correct(
+                model,
+                train=train,
+                validation=self._validation(rows, out),
+                choose_on=self.choose_on,
+                metric=self.metric,
+                hold=self.hold,
+                algorithm=self.algorithm,
+                scheme=self.scheme,
+                path=self.path,
+                only_above=self.only_above,
+                insist=self.insist,
+                select=self.select,
+                curvature=self.curvature,
+                random_state=seed,
+            )
+        except InputError:
+            if self._holds_out:
+                model.predict(rows.X)  # raises its own error if it cannot take the rows
+            raise
         self.held_out_ = out
         self.estimator_ = self.correction_.model
         return self

@@ -10,6 +10,7 @@ from softunlearn.curvature import Cholesky
 from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.objective import HeadObjective
 from softunlearn.paths import Relinearised
+from softunlearn.paths.relinearised import multipliers
 
 PARITY = "demographic_parity"
 
@@ -97,6 +98,31 @@ def test_one_curvature_leads_where_new_ones_do(census, census_model, monkeypatch
         assert end.metric < 0.05 * c.frontier[0].metric
         risen.append(objective.at(end.head).loss_sum() - objective.loss_sum())
     np.testing.assert_allclose(*risen, rtol=0.1)
+
+
+def test_constraints_that_contradict_have_no_step_and_repeated_ones_do_no_harm():
+    """Against SciPy's minimiser of the dual; K = R^T R of fewer dimensions than constraints."""
+    rng = np.random.default_rng(3)
+    R = rng.normal(size=(2, 3))
+    R, wanted = R[:, [0, 0, 1, 2, 1]], R.T @ rng.normal(size=2)
+    wanted = wanted[[0, 0, 1, 2, 1]]  # one z has them all exactly
+    K = R.T @ R
+    y = multipliers(K, wanted)
+    dual = minimize(
+        lambda y: (y @ K @ y / 2 - wanted @ y, K @ y - wanted),
+        np.zeros(5),
+        jac=True,
+        bounds=[(0, None)] * 5,
+        options={"ftol": 1e-15, "gtol": 1e-12},
+    )
+    np.testing.assert_allclose(R @ y, R @ dual.x, rtol=1e-6)
+    order = np.array([3, 0, 4, 2, 1])
+    again = multipliers(K[np.ix_(order, order)], wanted[order])
+    np.testing.assert_allclose(R[:, order] @ again, R @ y, rtol=1e-12)
+    opposed = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    assert multipliers(opposed, np.array([1.0, 0.0])) is None
+    assert multipliers(opposed, np.array([1.0, -1.0])) is not None
+    np.testing.assert_array_equal(multipliers(opposed, np.array([-1.0, -2.0])), 0)
 
 
 def test_no_point_is_surpassed_by_another(corrections):

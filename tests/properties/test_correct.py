@@ -127,13 +127,10 @@ def assert_close(one: np.ndarray, other: np.ndarray):
 
 
 def assert_same_way(one: su.Correction, two: su.Correction):
-    """Fail where two corrections take other ways.
-
-    Where constraints are parallel, as with one parameter, the path's ridge lets rounding through.
-    """
+    """Fail where two corrections take other ways."""
     for a, b in zip(one.frontier, two.frontier, strict=True):
-        np.testing.assert_allclose(a.metric, b.metric, rtol=1e-4, atol=1e-7)
-        np.testing.assert_allclose(a.log_loss, b.log_loss, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(a.metric, b.metric, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(a.log_loss, b.log_loss, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(

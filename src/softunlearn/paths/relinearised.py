@@ -62,6 +62,9 @@ HELD_SLACK = 0.005
 RIDGE = 1e-12
 """Added to the pieces' Gram matrix, of its trace: two pieces may say the same."""
 
+FARTHEST = 1e3
+"""Constraints that together need so many times the length that one of them needs contradict."""
+
 
 @dataclass(frozen=True)
 class Relinearised:
@@ -178,11 +181,14 @@ class Relinearised:
         energy: float,
     ) -> "_Taken | None":
         """Return the step that keeps utility if it is short and good enough, or the shortest."""
-        plain = geometry.shortest(constraints, utility=False)
-        kept = geometry.shortest(constraints, utility=True)
+        if (plain := geometry.shortest(constraints, utility=False)) is None:
+            return None
+        steps, kept = [plain], geometry.shortest(constraints, utility=True)
         longest = UTILITY_LENGTH[self.norm] * (energy + plain.energy())
+        if kept is not None and energy + kept.energy() <= longest:
+            steps.insert(0, kept)
         taken = []
-        for step in (kept, plain) if energy + kept.energy() <= longest else (plain,):
+        for step in steps:
             found = _taken(step, head, mass, goal, here, constraints)
             if found is not None and step is kept and found.keeps_utility(here):
                 return found
@@ -290,13 +296,15 @@ class _Geometry:
         solved = curvature.solve(xp.concat([V, slope[:, None]], axis=1)).x
         return cls(slope, -solved[:, -1], -slope, solved[:, :-1], V, V, in_weights=False)
 
-    def shortest(self, constraints: _Constraints, *, utility: bool) -> _Step:
-        """Return the shortest step that is predicted to satisfy the constraints."""
+    def shortest(self, constraints: _Constraints, *, utility: bool) -> _Step | None:
+        """Return the shortest step that is predicted to satisfy the constraints; None: no step."""
         used = np.flatnonzero((constraints.owner >= 0) | utility)
         K = _host(self.V.T @ self.D)[np.ix_(used, used)]
         wanted = (constraints.excess + _host(self.V.T @ self.base))[used]
         y = np.zeros(self.V.shape[1])
-        y[used] = _multipliers((K + K.T) / 2, wanted)
+        if (found := multipliers((K + K.T) / 2, wanted)) is None:
+            return None
+        y[used] = found
         xp = array_namespace(self.V)
         y_there = xp.asarray(y, dtype=self.V.dtype, device=self.V.device)
         d = self.base - self.D @ y_there
@@ -307,14 +315,26 @@ class _Geometry:
         return _Step(d, Hd, float(xp.sum(self.slope * d)), bend, bend)
 
 
-def _multipliers(K: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return y >= 0 that maximises wanted . y - y . K y / 2."""
+def multipliers(K: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Return y >= 0 that maximises wanted . y - y . K y / 2; None where it has no maximum.
+
+    With K = R^T R these are the multipliers of the shortest z with R^T z >= wanted, which Lawson
+    and Hanson (1974, ch. 23) find as a non-negative least squares problem whose right-hand side
+    is a unit vector, however many constraints say the same. What is left over is 1 / (1 + ||z||^2)
+    in the unit of the most demanding constraint.
+    """
     scale = 1 / np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
-    scaled = scale[:, None] * K * scale[None, :] + RIDGE * len(K) * np.eye(len(K))
-    values, vectors = np.linalg.eigh(scaled)
-    root = np.sqrt(np.maximum(values, RIDGE))
-    y, _ = nnls(root[:, None] * vectors.T, vectors.T @ (scale * wanted) / root)
-    return scale * y
+    h = scale * wanted
+    if (unit := h.max()) <= 0:
+        return np.zeros_like(h)
+    values, vectors = np.linalg.eigh(scale[:, None] * K * scale[None, :])
+    R = np.sqrt(np.maximum(values, 0) + RIDGE * len(K))[:, None] * vectors.T
+    E, last = np.vstack([R, h / unit]), np.append(np.zeros(len(K)), 1.0)
+    u, _ = nnls(E, last)
+    residual = E @ u - last
+    if (left := residual @ residual) < FARTHEST**-2:
+        return None
+    return scale * u * (unit / left)
 
 
 @dataclass(frozen=True, eq=False)
