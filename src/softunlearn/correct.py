@@ -209,6 +209,8 @@ def correct(
         start = Start(correctable, goal, problem, scheme_, algorithm_, solver, judge)
         if any(to_do) and weights.change_something:
             frontier = path_.walk(start, report)
+            if judge is not None:
+                frontier = replace(frontier, rows="rows of choose_on")
             choice = _undiverged(rule.choose(frontier), frontier)
         else:
             frontier = Frontier((start.origin(),))

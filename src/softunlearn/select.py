@@ -116,12 +116,14 @@ class Select:
             return Choice(
                 0,
                 Status.UTILITY_WOULD_SUFFER,
-                "No step lowered the metric on validation rows; the model is unchanged.",
+                f"No step lowered the metric on {frontier.rows}; the model is unchanged.",
             )
         cheap = [i for i in better if self._loss(frontier[i], start) <= limit + ROUNDING]
         allowed = [i for i in cheap if not self._is_default or self._certain(frontier[i])]
         if not allowed:
-            return Choice(0, Status.UTILITY_WOULD_SUFFER, self._too_costly(limit, bool(cheap)))
+            return Choice(
+                0, Status.UTILITY_WOULD_SUFFER, self._too_costly(limit, frontier.rows, bool(cheap))
+            )
         lowest = min(allowed, key=lambda i: frontier[i].metric)
         if self.metric_at_most is None:
             return _corrected(frontier, lowest)
@@ -145,17 +147,17 @@ class Select:
             return point.accuracy_change.low >= -CERTAIN_WITHIN
         return point.log_loss_change.high <= CERTAIN_WITHIN
 
-    def _too_costly(self, limit: float, uncertain: bool) -> str:
+    def _too_costly(self, limit: float, rows: str, uncertain: bool) -> str:
         utility = self.utility.replace("_", " ")
         allow = "allow more with su.Select(utility_loss_at_most=...)."
         if uncertain:
             return (
-                "On so few validation rows no step that lowers the metric is certain to cost less "
-                f"than {CERTAIN_WITHIN:g} of {utility}; give more rows, or {allow}"
+                f"On so few {rows} no step that lowers the metric is certain to cost less than "
+                f"{CERTAIN_WITHIN:g} of {utility}; give more rows, or {allow}"
             )
         return (
-            f"Every step that lowers the metric costs more than {limit:g} of validation "
-            f"{utility}; {allow}"
+            f"Every step that lowers the metric costs more than {limit:g} of {utility} on {rows}; "
+            f"{allow}"
         )
 
     def _limit(self) -> float:
@@ -201,7 +203,7 @@ class Unchanged:
         return Choice(
             0,
             Status.AUDITED,
-            f"The metric is {frontier[0].metric:.4f} on validation rows and could be brought to "
+            f"The metric is {frontier[0].metric:.4f} on {frontier.rows} and could be brought to "
             f"{best.metric:.4f}, at an accuracy of {best.accuracy:.4f} after "
             f"{frontier[0].accuracy:.4f}. Nothing was changed.",
         )
@@ -219,6 +221,6 @@ def _corrected(frontier: Frontier, index: int) -> Choice:
     return Choice(
         index,
         Status.CORRECTED,
-        f"On validation rows {fall} and accuracy goes from {start.accuracy:.4f} to "
+        f"On {frontier.rows} {fall} and accuracy goes from {start.accuracy:.4f} to "
         f"{point.accuracy:.4f}.",
     )

@@ -48,6 +48,18 @@ def test_json_is_the_only_thing_printed(folder, run):
     assert json.loads(out) == json.loads((folder / "out" / "metrics.json").read_text())
 
 
+def test_other_rows_can_choose_the_point(folder, run):
+    code, out, _ = run(*arguments(folder, **{"choose-on": folder / "test.csv"}))
+    assert code == 0
+    assert "On rows of choose_on the metric falls" in " ".join(out.split())
+    saved, table = su.load(folder / "out").metrics, pd.read_csv(folder / "test.csv")
+    assert saved["frontier_rows"] == f"{len(table)} rows of choose_on"
+    code, out, err = run(*arguments(folder, **{"choose-on": folder / "none.csv"}))
+    assert code == 2
+    assert "none.csv" in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_audit_shows_rows_and_writes_only_where_asked(folder, run):
     before = {path.name for path in folder.iterdir()}
     code, out, _ = run(*arguments(folder, "audit", out=None))

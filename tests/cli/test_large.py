@@ -47,7 +47,7 @@ def test_rows_in_chunks_give_the_model_of_rows_in_memory(parts, run):
 def test_a_folder_and_a_large_file_are_read_in_chunks_unasked(parts, monkeypatch):
     def streams(train, stream=None):
         asked = cli_files.Asked(sensitive=["sex"])
-        given = (parts / "model.skops", train, parts / "validation.csv", None, "income")
+        given = (parts / "model.skops", train, parts / "validation.csv", None, None, "income")
         return cli_files.Files(*given, asked, stream=stream).streams
 
     assert streams(parts / "parts")

@@ -38,21 +38,21 @@ def group(name, rows=5, rate=(0.1, 0.2), accuracy=(0.7, 0.8)):
 
 
 def test_frontier_says_original_and_chosen_in_words():
-    svg = plots.frontier([point(0, 0.2, 0.8), point(1, 0.1, 0.79, chosen=True)], "Gap")
+    svg = plots.frontier([point(0, 0.2, 0.8), point(1, 0.1, 0.79, chosen=True)], "Gap", "9 rows")
     assert "Original: 0.2000 at accuracy 0.8000. Chosen: 0.1000 at accuracy 0.7900 " in svg
     assert "(0.7800 to 0.8100)." in svg  # the original's 0.8 and the ends of the change
     assert {"original", "chosen"} <= set(texts(svg))
 
 
 def test_frontier_whose_original_is_kept_marks_one_point():
-    svg = plots.frontier([point(0, 0.2, 0.8, chosen=True), point(1, 0.1, 0.79)], "Gap")
+    svg = plots.frontier([point(0, 0.2, 0.8, chosen=True), point(1, 0.1, 0.79)], "Gap", "9 rows")
     assert "original, kept" in texts(svg)
     assert "chosen" not in texts(svg)
 
 
 def test_a_point_without_an_interval_has_no_bar():
     points = [point(0, 0.2, 0.8), point(1, 0.1, 0.79, chosen=True, low=None, high=None)]
-    assert "accuracy 0.7900." in plots.frontier(points, "Gap")
+    assert "accuracy 0.7900." in plots.frontier(points, "Gap", "9 rows")
 
 
 def test_colours_are_the_pages_own():

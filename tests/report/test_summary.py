@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from softunlearn.report import FORMAT, summarise
+from softunlearn.report import FORMAT, model_card, summarise
+from tests.report.cases import correction, make, parts
 
 
 def test_every_summary_survives_json(any_correction):
@@ -17,6 +18,25 @@ def test_keys_are_those_documented(corrected):
     documented = summarise.__doc__
     assert documented is not None
     assert all(key in documented for key in summary)
+
+
+def test_the_rows_that_choose_are_named_and_figures_stay_those_of_their_splits():
+    rows, (X, y, g) = parts(*make()), make(n=90, seed=7)
+    c = correction(rows, choose_on=(X, y, g), insist=True, select="full")
+    p0, p1 = (model.predict_proba(X)[:, 1] for model in (c.at(0).model, c.model))
+    gaps = [abs(p[g == "a"].mean() - p[g == "b"].mean()) for p in (p0, p1)]
+    summary = summarise(c)
+    assert summary["frontier_rows"] == "90 rows of choose_on"
+    chosen = next(point for point in summary["frontier"] if point["chosen"])
+    np.testing.assert_allclose([summary["frontier"][0]["metric"], chosen["metric"]], gaps)
+    assert c.message.startswith("On rows of choose_on the metric falls from")
+    assert "chosen on 90 rows of choose_on" in model_card(c)
+    (target,), figures = summary["targets"], summary["figures"]
+    here = figures["validation"]["gaps"]["demographic_parity"]["probabilities"]
+    assert (target["validation"], target["figure"]) == (
+        here,
+        "gaps.demographic_parity.probabilities",
+    )
 
 
 def test_figures_are_those_of_the_correction(corrected):

@@ -15,6 +15,7 @@ from softunlearn.cli.asked import DEFAULT_SELECT, Asked, at_point, rule_of
 from softunlearn.cli.config import WAYS_TO_CHOOSE, chosen_on_the_line
 from softunlearn.cli.options import (
     By,
+    ChooseOnFile,
     Cluster,
     ConfigFile,
     DataSet,
@@ -78,6 +79,7 @@ def correct_command(
         Path | None, typer.Option("--out", help="The folder to write to; --dry-run needs none.")
     ] = None,
     test: TestFile = None,
+    choose_on: ChooseOnFile = None,
     sensitive: Sensitive = None,
     by: By = None,
     metric: Metric = None,
@@ -127,7 +129,9 @@ def correct_command(
     ways = chosen_on_the_line(context, dict(zip(WAYS_TO_CHOOSE, given, strict=True)))
     rule, point = rule_of(**ways), ways["point"]
     asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
-    files = Files(model, train, validation, test, label, asked, trust or (), stream, dask)
+    files = Files(
+        model, train, validation, test, choose_on, label, asked, trust or (), stream, dask
+    )
     options = {"algorithm": algorithm, "scheme": scheme, "path": path, "random_state": seed}
     if dry_run:
         from softunlearn.cli.estimate import estimate
@@ -177,6 +181,7 @@ def audit(
     sensitive: Sensitive = None,
     by: By = None,
     test: TestFile = None,
+    choose_on: ChooseOnFile = None,
     metric: Metric = None,
     hold: Hold = None,
     positive: Positive = None,
@@ -196,7 +201,9 @@ def audit(
     if out is not None:
         check_writable(out)
     asked = Asked(metric or (), hold or (), sensitive or (), by, positive)
-    files = Files(model, train, validation, test, label, asked, trust or (), stream, dask)
+    files = Files(
+        model, train, validation, test, choose_on, label, asked, trust or (), stream, dask
+    )
     with screen.progress(quiet=json) as report:
         given = files.arguments()
         correction = correct(**given, path=path, insist=insist, select="none", progress=report)

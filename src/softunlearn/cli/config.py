@@ -17,7 +17,7 @@ from softunlearn.exceptions import FileError, InputError
 WAYS_TO_CHOOSE = ("select", "point", "metric_at_most", "utility_loss_at_most")
 """Parameters of which one on the line replaces all in the file."""
 
-_FILES = ("model", "train", "validation", "test", "out")
+_FILES = ("model", "train", "validation", "choose_on", "test", "out")
 """Parameters that are paths."""
 
 _NOT_IN_A_FILE = ("config", "help")

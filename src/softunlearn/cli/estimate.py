@@ -94,7 +94,9 @@ def estimate(
     head, held = adapt(files.read_model, sample.X).head(n), _most_held()
     a_row = 8 * RESULTS + (0 if files.streams else 2 * row_bytes + 2 * 8 * d)
     more = (n - len(sample)) * a_row + buffers
-    others = {name: len(given[name]) for name in ("validation", "test") if name in given}
+    others = {
+        name: len(given[name]) for name in ("validation", "choose_on", "test") if name in given
+    }
     return Estimate(
         rows={"train": n} | others,
         sample=len(sample),

@@ -47,7 +47,7 @@ class Files:
     Parameters
     ----------
     model, train, validation : Path
-    test : Path or None
+    test, choose_on : Path or None
     label : str
     asked : Asked
     trust : sequence of str, optional
@@ -62,6 +62,7 @@ class Files:
     train: Path
     validation: Path
     test: Path | None
+    choose_on: Path | None
     label: str
     asked: Asked
     trust: Sequence[str] = ()
@@ -102,16 +103,13 @@ class Files:
         classes = _classes(self.read_model, self.model)
         asked = self.asked.arguments(classes)
         self.asked.check_groups()
-        given = {
-            "model": self.read_model,
-            "validation": self._rows(self.validation, need_sensitive=True),
-            **asked,
+        files = {"validation": self.validation, "choose_on": self.choose_on, "test": self.test}
+        rows = {
+            name: self._rows(path, need_sensitive=True)
+            for name, path in files.items()
+            if path is not None
         }
-        return (
-            given
-            if self.test is None
-            else given | {"test": self._rows(self.test, need_sensitive=True)}
-        )
+        return {"model": self.read_model, **rows, **asked}
 
     def training_rows(self) -> Rows:
         """Return the training rows: in memory, or read whenever they are needed."""

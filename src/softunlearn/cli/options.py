@@ -40,6 +40,13 @@ TrainFile = Annotated[
 ValidationFile = Annotated[
     Path, typer.Option("--validation", help="Rows that decide: labels and groups are needed.")
 ]
+ChooseOnFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--choose-on",
+        help="Rows that choose the point, where --validation is to give the influences alone.",
+    ),
+]
 TestFile = Annotated[Path | None, typer.Option("--test", help="Rows that are only reported on.")]
 Label = Annotated[str, typer.Option("--label", help="The column that holds the labels.")]
 Sensitive = Annotated[

@@ -112,7 +112,9 @@ def show_correction(correction: Correction) -> None:
 def show_frontier(correction: Correction) -> None:
     """Print the points that can be chosen with --point."""
     table = Table(
-        title=_as_it_is(f"Points for --point, on validation rows ({correction.target})"),
+        title=_as_it_is(
+            f"Points for --point, on {correction.frontier.rows} ({correction.target})"
+        ),
         title_justify="left",
         caption="several metrics: the largest part left" if "," in correction.target else None,
     )

@@ -93,6 +93,12 @@ class Point:
 class Frontier:
     """The points that no other surpasses, the original model first, then by metric.
 
+    Parameters
+    ----------
+    points : tuple of Point
+    rows : str
+        What they were measured on: "validation rows", or "rows of choose_on".
+
     Examples
     --------
     >>> import softunlearn as su
@@ -105,6 +111,7 @@ class Frontier:
     """
 
     points: tuple[Point, ...]
+    rows: str = "validation rows"
 
     def __len__(self) -> int:
         return len(self.points)

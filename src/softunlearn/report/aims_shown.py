@@ -17,6 +17,8 @@ from softunlearn.report.words import ALIASES, METRICS, MetricWords
 
 if TYPE_CHECKING:
     from softunlearn.correction import Correction
+    from softunlearn.goal import Measured
+    from softunlearn.paths import Point
 
 SAME = 1e-9
 """Relative difference within which a split's figure is the metric that was corrected."""
@@ -24,7 +26,7 @@ SAME = 1e-9
 
 def targets(correction: "Correction", validation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every target: name, words, place among the figures, value before and after."""
-    start, end = correction.frontier[0].metrics, correction.point.metrics
+    start, end = (found.metrics for found in _on_validation(correction))
     aims = correction.session.start.goal.targets
     names = correction.session.names
     found = _aims(correction, aims, start, end, validation)
@@ -35,7 +37,7 @@ def targets(correction: "Correction", validation: dict[str, Any]) -> list[dict[s
 
 def held(correction: "Correction", validation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the same of every metric that was not to rise."""
-    start, end = correction.frontier[0].held, correction.point.held
+    start, end = (found.held for found in _on_validation(correction))
     return _aims(correction, correction.session.start.goal.held, start, end, validation)
 
 
@@ -43,7 +45,8 @@ def together(correction: "Correction", each: list[dict[str, Any]]) -> dict[str, 
     """Return all targets as one metric: the only one, or the largest part that is left."""
     if len(each) == 1:
         return each[0]
-    titles = ", ".join(one["title"] for one in each)
+    titles, goal = ", ".join(one["title"] for one in each), correction.session.start.goal
+    before, after = _on_validation(correction)
     return {
         "name": correction.target,
         "title": "Combined metric",
@@ -51,8 +54,16 @@ def together(correction: "Correction", each: list[dict[str, Any]]) -> dict[str, 
         "figure": None,
         "label_figure": None,
         "rows": "validation",
-        "validation": pair(correction.frontier[0].metric, correction.point.metric),
+        "validation": pair(goal.metric(before.metrics), goal.metric(after.metrics)),
     }
+
+
+def _on_validation(correction: "Correction") -> "tuple[Point | Measured, Point | Measured]":
+    """Return the original and what was chosen, as validation rows measure them."""
+    start = correction.session.start
+    if start.judge is None:
+        return correction.frontier[0], correction.point
+    return start.goal.start, start.goal.measure(correction.point.head)
 
 
 def _aims(

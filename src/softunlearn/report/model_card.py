@@ -253,7 +253,8 @@ def _how(summary: Summary) -> str:
         "Algorithm, weights, path": ", ".join(
             code(settings[name]["name"]) for name in ("algorithm", "scheme", "path")
         ),
-        "Point": f"{chosen['index']} of 0 to {points - 1}, {chosen['step']:.0%} of the way",
+        "Point": f"{chosen['index']} of 0 to {points - 1}, {chosen['step']:.0%} of the way, "
+        f"chosen on {summary['frontier_rows']}",
         "Training rows": f"{weights['up']:,} count more, {weights['down']:,} less, "
         f"{weights['unchanged']:,} the same",
         "Solver": f"{text(solver['name'])}, relative residual {solver['residual']:.1e}",

@@ -72,8 +72,8 @@ class Panel:
         return (x, x) if interval is None or None in interval else (interval[0], interval[1])
 
 
-def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
-    """Return the metric against accuracy on validation rows, of all points of a frontier.
+def frontier(points: Sequence[dict[str, Any]], metric: str, rows: str) -> str:
+    """Return the metric against accuracy of all points of a frontier.
 
     Bars are the 95 % interval of the accuracy's change since the original, whose level is drawn:
     a bar that does not reach it is of a change that is certain.
@@ -84,6 +84,8 @@ def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
         A summary's `frontier`.
     metric : str
         The metric's title.
+    rows : str
+        A summary's `frontier_rows`.
     """
     x, y = [p["metric"] for p in points], [p["accuracy"] for p in points]
     chosen = next(i for i, p in enumerate(points) if p["chosen"])
@@ -99,7 +101,7 @@ def frontier(points: Sequence[dict[str, Any]], metric: str) -> str:
         _mark(axes, x, y, chosen)
         _span(axes.set_xlim, x, 0.02)
         _span(axes.set_ylim, [*y, *(end for ends in bars.values() for end in ends)], 0.005)
-        axes.set_xlabel(f"{brief(metric, 32)} on validation rows   (left is better)")
+        axes.set_xlabel(f"{brief(metric, 32)} on {rows}   (left is better)")
         axes.set_ylabel("Accuracy   (higher is better)")
         axes.yaxis.set_major_locator(MaxNLocator(6))
         figure.legend(loc="outside upper left", ncols=3)

@@ -136,7 +136,7 @@ def _drawn(correction: "Correction", summary: Summary, split: str) -> tuple[dict
     eps = host(correction.weights)
     drawn, points = {"splits": plots.panels(figure_panels(summary))}, 0
     if len(summary["frontier"]) > 1:
-        drawn["frontier"] = plots.frontier(summary["frontier"], title)
+        drawn["frontier"] = plots.frontier(summary["frontier"], title, summary["frontier_rows"])
     if a.any():
         drawn["influence"], points = scatter.influences(a, u, eps, title)
     if eps.any():

@@ -66,10 +66,12 @@ def summarise(correction: "Correction") -> Summary:
             themselves, by path ("gaps.demographic_parity.labels"): `before` and `after`, each
             [low, high].
         frontier
-            The points walked, on validation rows, the original model first: `index`, `step` (part
-            of the way aimed at), `metric`, `predicted`, `metrics` and `held` (of each target, and
-            each held), `accuracy`, `log_loss`, `accuracy_change` and `log_loss_change` (since the
-            original: `value`, `low`, `high`), `changed_rows`, `chosen`.
+            The points walked, the original model first: `index`, `step` (part of the way aimed
+            at), `metric`, `predicted`, `metrics` and `held` (of each target, and each held),
+            `accuracy`, `log_loss`, `accuracy_change` and `log_loss_change` (since the original:
+            `value`, `low`, `high`), `changed_rows`, `chosen`.
+        frontier_rows
+            What they were measured on: "200 validation rows", or others that choose.
         influence
             `target`, `utility` (of the summed validation log loss) and `leverage`, each `min`,
             `max`, `quantiles`; negative: the row harms. `quadrants`, rows by what they do to both;
@@ -125,6 +127,7 @@ def summarise(correction: "Correction") -> Summary:
             "data": data(correction),
             "figures": figures,
             "frontier": _frontier(correction),
+            "frontier_rows": _frontier_rows(correction),
             "influence": influences(correction.influence),
             "weights": weights(correction.weights),
             "rows": rows_shown(correction),
@@ -143,6 +146,11 @@ def _figures(correction: "Correction") -> dict[str, Any]:
         name: split_figures(before, after[name], changes[name])
         for name, before in correction.before.items()
     }
+
+
+def _frontier_rows(correction: "Correction") -> str:
+    start = correction.session.start
+    return f"{len((start.judge or start.goal).validation):,} {correction.frontier.rows}"
 
 
 def _frontier(correction: "Correction") -> list[dict[str, Any]]:
