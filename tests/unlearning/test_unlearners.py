@@ -157,6 +157,21 @@ def test_ntk_and_long_training_reach_the_exact_weighted_refit(case, rng):
         assert error(600) < 0.5 * error(30)
 
 
+def test_a_row_that_is_removed_counts_with_its_leverage(rng):
+    """As a Newton step with the curvature that the other rows leave; a part of it does not."""
+    X, y = rng.normal(size=(30, 2)), rng.integers(2, size=30)
+    X[0] *= 6
+    objective = minimise(HeadObjective(LinearHead(np.zeros((1, 2)), None, l2=0.5), Rows(X, y)))
+    others = HeadObjective(objective.head, Rows(X[1:], y[1:]))
+    H, H_others = objective.hessian(), others.hessian()
+    g = objective.gradient(np.eye(30)[:, :1])[:, 0]
+    removed = apply(InfluenceUpdate(), objective, -np.eye(30)[0])
+    newton = objective.head.theta + np.linalg.solve(H_others, g)
+    np.testing.assert_allclose(removed.theta, newton, rtol=1e-9)
+    halved = apply(InfluenceUpdate(), objective, -0.5 * np.eye(30)[0])
+    np.testing.assert_allclose(halved.theta, objective.head.theta + 0.5 * np.linalg.solve(H, g))
+
+
 @pytest.mark.parametrize("case", HEAD_CASES, ids=str)
 def test_fisher_in_full_without_noise_is_the_newton_step(case, rng):
     objective, eps = case.objective(rng), rng.uniform(-1, 1, size=40)
