@@ -11,7 +11,7 @@ import time
 from sklearn.linear_model import LogisticRegression
 
 import softunlearn as su
-from softunlearn.correction import SplitFigures
+from softunlearn.session import SplitFigures
 
 COLUMNS = (
     "corrected for",

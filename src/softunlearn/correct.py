@@ -23,7 +23,7 @@ from softunlearn.aims import (
     named,
     wanted,
 )
-from softunlearn.correction import Correction, Session, with_choice
+from softunlearn.correction import Correction, with_choice
 from softunlearn.curvature import Automatic, CurvatureSolver
 from softunlearn.exceptions import ModelError, Status
 from softunlearn.goal import Goal
@@ -37,6 +37,7 @@ from softunlearn.paths.frontier import Frontier, Progress
 from softunlearn.row_vectors import Directed
 from softunlearn.rows import as_rows
 from softunlearn.select import RULES, Choice, Rule
+from softunlearn.session import Session
 from softunlearn.task import Task, read_task
 from softunlearn.unlearning import ALGORITHMS, ByTraining, InfluenceUpdate, Unlearner
 from softunlearn.weights import (

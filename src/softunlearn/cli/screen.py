@@ -11,10 +11,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 from rich.text import Text
 
-from softunlearn.correction import BySplit, Correction
+from softunlearn.correction import Correction
 from softunlearn.evaluation import Figures
 from softunlearn.intervals import Change
 from softunlearn.message import value_at
+from softunlearn.session import BySplit
 
 if TYPE_CHECKING:
     from softunlearn.cli.estimate import Estimate
