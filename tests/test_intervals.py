@@ -162,6 +162,18 @@ def test_the_mean_of_pairs_lies_within_the_largest(rng):
     assert mean.low < largest.low
 
 
+def test_the_variance_of_a_share_counts_two_rows_more_one_of_each_label():
+    n, ones = np.array([3.0, 20.0, 50.0]), np.array([0.0, 20.0, 13.0])
+    pairs = zip(n, ones, strict=True)
+    p = np.array([np.mean([*[1] * int(k + 1), *[0] * int(m - k + 1)]) for m, k in pairs])
+    found = intervals.variance_of_mean(n, ones, ones * (1 - ones / n), labels=True)
+    np.testing.assert_allclose(found, p * (1 - p) / n)
+    values = np.random.default_rng(2).normal(size=9)
+    squares = np.array([np.sum((values - values.mean()) ** 2)])
+    found = intervals.variance_of_mean(np.array([9.0]), values.sum()[None], squares)
+    np.testing.assert_allclose(found, stats.sem(values) ** 2)
+
+
 def test_a_group_of_one_row_says_nothing():
     q, g = np.array([0.1, 0.2, 0.15, 0.9]), np.array([0, 0, 0, 1])
     found = intervals.cells([(q, np.ones(4, dtype=bool))], g)

@@ -4,6 +4,7 @@ from scipy.special import log_softmax
 
 from softunlearn.losses import (
     CrossEntropy,
+    KLToTeacher,
     class_probabilities,
     predicted_class,
     probability_gradient,
@@ -53,6 +54,20 @@ def test_probability_gradient_matches_finite_differences(logits):
     for c in range(max(2, z.shape[1])):
         expected = finite_difference(lambda z, c=c: class_probabilities(z)[:, c], z)
         np.testing.assert_allclose(probability_gradient(z, c), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("T", [0.5, 3.0])
+def test_distillation_is_the_softened_divergence_and_its_gradient_is_the_values(T, logits, rng):
+    z, _ = logits
+    teacher, loss = 2 * rng.normal(size=z.shape), KLToTeacher(T)
+    log_p, log_q = (log_softmax(as_softmax(x) / T, axis=1) for x in (teacher, z))
+    expected = T**2 * np.sum(np.exp(log_p) * (log_p - log_q), axis=1)
+    np.testing.assert_allclose(loss.value(z, teacher), expected, atol=1e-12)
+    gradient = finite_difference(lambda z: loss.value(z, teacher), z)
+    np.testing.assert_allclose(loss.logit_gradient(z, teacher), gradient, atol=1e-7)
+    hessian = finite_difference(lambda z: loss.logit_gradient(z, teacher), z)
+    u = rng.normal(size=(*z.shape, 2))
+    np.testing.assert_allclose(loss.logit_hvp(z, teacher, u), hessian @ u, atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [50.0, 800.0, 1e300])

@@ -60,6 +60,22 @@ def test_solutions_are_those_of_a_dense_solve(solver, intercept, rng):
     )
 
 
+@pytest.mark.parametrize("memory", [2**29, 0])
+def test_a_class_whose_probability_underflows_is_solved_beside_the_others(memory, rng):
+    objective = wide(rng)
+    b = objective.head.b.copy()
+    b[3] = -2000.0
+    rows = Rows(objective.rows.X, np.where(objective.rows.y == 3, 0, objective.rows.y))
+    head = LinearHead(objective.head.W, b, l2=0.5, classes=objective.head.classes)
+    objective = HeadObjective(head, rows)
+    assert objective.probabilities()[:, 3].max() == 0
+    rhs = gradients(objective, rng)
+    solver, expected = ConjugateGradients(memory=memory), dense_solution(objective, rhs)
+    found = solver.factor(objective).solve(rhs).x
+    error = in_energy(objective, found - expected) / in_energy(objective, expected)
+    assert (error < 2 * solver.tolerance).all()
+
+
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-7])
 @pytest.mark.parametrize("memory", [2**29, 0])
 def test_the_tolerance_is_the_error_of_influences(tolerance, memory, rng):

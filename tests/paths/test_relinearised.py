@@ -125,6 +125,19 @@ def test_constraints_that_contradict_have_no_step_and_repeated_ones_do_no_harm()
     np.testing.assert_array_equal(multipliers(opposed, np.array([-1.0, -2.0])), 0)
 
 
+def test_progress_goes_from_nothing_to_all(census, census_model):
+    told = []
+    su.correct(
+        census_model,
+        train=census.train,
+        validation=census.validation,
+        path=Relinearised(steps=5),
+        select="full",
+        progress=lambda what, part: told.append(part) if "walking" in what else None,
+    )
+    np.testing.assert_allclose(told, np.arange(1, 21) / 20)
+
+
 def test_no_point_is_surpassed_by_another(corrections):
     for c in corrections.values():
         points = list(c.frontier)[1:]

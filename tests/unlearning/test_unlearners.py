@@ -9,6 +9,7 @@ import torch
 from cases import ALL_UNLEARNERS, HEAD_CASES, HeadCase, minimise
 from softunlearn.curvature import Cholesky
 from softunlearn.head import LinearHead
+from softunlearn.influence import leverage
 from softunlearn.losses import CrossEntropy
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Rows
@@ -168,8 +169,13 @@ def test_a_row_that_is_removed_counts_with_its_leverage(rng):
     removed = apply(InfluenceUpdate(), objective, -np.eye(30)[0])
     newton = objective.head.theta + np.linalg.solve(H_others, g)
     np.testing.assert_allclose(removed.theta, newton, rtol=1e-9)
-    halved = apply(InfluenceUpdate(), objective, -0.5 * np.eye(30)[0])
-    np.testing.assert_allclose(halved.theta, objective.head.theta + 0.5 * np.linalg.solve(H, g))
+    halved = -0.5 * np.eye(30)[0]
+    found = apply(InfluenceUpdate(), objective, halved)
+    np.testing.assert_allclose(found.theta, objective.head.theta + 0.5 * np.linalg.solve(H, g))
+    both = apply(InfluenceUpdate(), objective, halved - np.eye(30)[1])  # only the second removed
+    h = leverage(objective, Cholesky().factor(objective))[1]
+    pulled = objective.gradient((halved - np.eye(30)[1] / (1 - h))[:, None])[:, 0]
+    np.testing.assert_allclose(both.theta, objective.head.theta - np.linalg.solve(H, pulled))
 
 
 @pytest.mark.parametrize("case", HEAD_CASES, ids=str)
@@ -320,6 +326,14 @@ def test_where_no_row_of_any_weight_is_kept_training_is_watched_on_all_rows(rng)
     result = unlearned(Scrub(training=Training(epochs=5)), weighted, eps)
     assert np.isfinite(result.head.theta).all()
     assert not np.array_equal(result.head.theta, objective.head.theta)
+
+
+def test_scrub_forgets_for_a_share_of_its_rounds_and_at_least_one():
+    def rounds(share, epochs):
+        scrub = Scrub(forget_share=share, training=Training(epochs=epochs))
+        return scrub.phases(np.zeros(2), np.zeros(2, int), np.zeros((2, 1)), None)[1].rounds
+
+    assert [rounds(0.2, 10), rounds(0.2, 3), rounds(0.5, 8), rounds(0.0, 8)] == [2, 1, 4, 0]
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

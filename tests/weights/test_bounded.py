@@ -76,6 +76,22 @@ def test_penalised_weights_within_bounds_are_cvxpys(m, h, rng):
     assert active > 0
 
 
+@pytest.mark.parametrize(("m", "h"), [(1, 1), (2, 1), (3, 2)])
+def test_multipliers_are_those_of_the_stationarity_condition(m, h, rng):
+    binding = 0
+    for _ in range(10):
+        problem = random_problem(rng, m=m, h=h, reach=rng.uniform(0.2, 1.5))
+        scheme = Bounded(lo=-0.8, hi=0.7, lam=float(rng.uniform(0.2, 3.0)))
+        weights = scheme.solve(problem)
+        found = np.asarray(weights.multipliers)
+        mu, nu = found[:m], found[m:]
+        free = (problem.targets @ (1 - mu) + problem.utilities @ nu) / (2 * scheme.lam)
+        np.testing.assert_allclose(weights.eps, np.clip(free, scheme.lo, scheme.hi), atol=1e-8)
+        assert (found >= -1e-9).all()
+        binding += int((nu > 1e-6).sum())
+    assert binding > 0
+
+
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_of_budgets_out_of_reach_the_largest_part_is_reached(m, rng):
     for _ in range(5):

@@ -5,6 +5,9 @@ import pytest
 import scipy.linalg
 
 from softunlearn.curvature import Cholesky, ConjugateGradients
+from softunlearn.head import LinearHead
+from softunlearn.objective import HeadObjective
+from softunlearn.rows import Rows
 from softunlearn.unlearning import InfluenceUpdate
 from softunlearn.weights.explaining import explaining_weights
 from tests.cases import HEAD_CASES, HeadCase, minimise
@@ -28,6 +31,20 @@ def test_no_shorter_weights_do_the_same(case, rng):
     G = objective.gradient(np.eye(n)).T
     shortest = -np.linalg.pinv(G.T, rcond=1e-8) @ objective.total_gradient()
     np.testing.assert_allclose(eps, shortest, atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e8])
+def test_columns_that_say_the_same_do_no_harm_at_any_size(size, rng):
+    """The rank of a Gram matrix is that of its columns scaled to one length."""
+    X = rng.normal(size=(40, 3))
+    X = np.column_stack([X, X[:, 0] - X[:, 2]]) * size
+    head = LinearHead(rng.normal(size=(1, 4)) / size, None, l2=size**2)
+    objective = HeadObjective(head, Rows(X, rng.integers(2, size=40)))
+    objective = objective.at(head.with_theta(X.T @ rng.normal(size=40) / size**2))
+    eps = np.asarray(explaining_weights(objective))
+    G = objective.gradient(np.eye(40)).T / size
+    shortest = -np.linalg.pinv(G.T, rcond=1e-8) @ objective.total_gradient() / size
+    np.testing.assert_allclose(eps, shortest, rtol=1e-6, atol=1e-7)
 
 
 def test_small_weights_are_those_of_eq_8(rng):
