@@ -111,12 +111,13 @@ def test_the_change_of_a_clear_gap_has_the_bootstraps_variance(rng):
     np.testing.assert_allclose(found.high - found.low, 2 * 1.96 * np.std(resampled), rtol=0.06)
 
 
-def test_labels_that_none_changed_leave_each_groups_part_of_a_gaps_change_uncertain():
+@pytest.mark.parametrize("sizes", [(20, 50), (2, 7)])
+def test_labels_that_none_changed_leave_each_groups_part_of_a_gaps_change_uncertain(sizes):
     """Two rows of n are counted, one changed each way: a variance of 2 / n^2 for each group."""
-    g = np.repeat([0, 1], [20, 50])
-    q = np.concatenate([np.zeros(20), np.ones(50)])
+    g = np.repeat([0, 1], sizes)
+    q = g.astype(float)
     found = intervals.gap_change(cells_of(q, g), cells_of(q, g), g, labels=True)
-    half = stats.norm.ppf(0.975) * np.sqrt(2 / 20**2 + 2 / 50**2)
+    half = stats.norm.ppf(0.975) * np.sqrt(2 / sizes[0] ** 2 + 2 / sizes[1] ** 2)
     np.testing.assert_allclose([found.low, found.value, found.high], [-half, 0, half], atol=1e-12)
 
 

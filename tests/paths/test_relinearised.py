@@ -125,6 +125,17 @@ def test_constraints_that_contradict_have_no_step_and_repeated_ones_do_no_harm()
     np.testing.assert_array_equal(multipliers(opposed, np.array([-1.0, -2.0])), 0)
 
 
+@pytest.mark.parametrize(("longer", "there_is"), [(1.5, True), (300.0, True), (3000.0, False)])
+def test_constraints_nearly_opposed_have_a_step_while_it_is_not_absurdly_long(longer, there_is):
+    """In the plane, of rows (+-cos a, sin a): z = (0, 1 / sin a) is the shortest."""
+    a = np.arcsin(1 / longer)
+    R = np.array([[np.cos(a), -np.cos(a)], [np.sin(a), np.sin(a)]])
+    y = multipliers(R.T @ R, np.ones(2))
+    assert (y is not None) == there_is
+    if y is not None:
+        np.testing.assert_allclose(R @ y, [0.0, longer], rtol=1e-4, atol=1e-4 * longer)
+
+
 def test_progress_goes_from_nothing_to_all(census, census_model):
     told = []
     su.correct(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
+import softunlearn as su
 from softunlearn.curvature import Cholesky
 from softunlearn.goal import Goal, Measured
 from softunlearn.head import LinearHead
@@ -84,6 +85,15 @@ def test_what_delivers_less_is_walked_on_while_the_metric_falls(algorithm, part,
     _, frontier = run(ClosedForm(), algorithm, delivers=part * AS_PREDICTED)
     assert frontier[-1].step == pytest.approx(last)
     np.testing.assert_allclose(frontier[-1].metric, 6 * (1 - part * last), atol=1e-12)
+
+
+def test_on_the_line_to_a_corrected_head_every_parameter_moves_alike(census, census_model):
+    c = su.correct(census_model, train=census.train, validation=census.validation, select="none")
+    there = c.session.start.correctable
+    theta, end = there.original.head.theta, c.frontier[-1].reached
+    for t in (0.0, 0.25, 1.0, 1.5):
+        found = there.part_of_the_way(end, t).head.theta
+        np.testing.assert_allclose(found, (1 - t) * theta + t * end.head.theta, atol=1e-12)
 
 
 def test_given_steps_are_taken_alone():
