@@ -228,6 +228,17 @@ def test_progress_ends_at_one_and_no_rows_give_no_changes(rng):
     assert leave_one_out(model, train, targets_on(train), rows=[]).shape == (0, 2)
 
 
+def test_progress_is_the_part_of_the_rows_that_is_done(rng, monkeypatch):
+    import softunlearn.refits as module
+
+    monkeypatch.setattr(module, "MAX_BYTES", 1)  # a row at a time
+    train = drawn(rng)
+    model, seen = exact().fit(train.X, train.y), []
+    options = {"rows": range(8), "progress": lambda what, part: seen.append(part)}
+    leave_one_out(model, train, targets_on(train), **options)
+    np.testing.assert_allclose(seen, np.arange(9) / 8)
+
+
 @pytest.mark.data
 @pytest.mark.slow
 def test_adult_changes_are_those_of_cold_refits(adult, rng):

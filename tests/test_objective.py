@@ -74,6 +74,14 @@ def test_products_with_G_equal_those_with_explicit_row_gradients(objective, rng)
     np.testing.assert_allclose(norms, (G**2).sum(axis=1), atol=1e-6)
 
 
+def test_products_by_chunk_are_those_of_all_rows(objective, rng):
+    v = rng.normal(size=(objective.head.n_parameters, 2))
+    parts = list(objective.row_products_by_chunk(v))
+    whole = objective.row_products(v)
+    assert [part.start for part, _ in parts] == [0, *(part.stop for part, _ in parts[:-1])]
+    np.testing.assert_allclose(np.concatenate([values for _, values in parts]), whole, rtol=1e-12)
+
+
 @pytest.mark.parametrize("gram", [False, True])
 @pytest.mark.parametrize("hessian", [False, True])
 def test_totals_of_one_pass_are_those_of_their_own(hessian, gram, objective):

@@ -43,6 +43,16 @@ def test_directed_vectors_answer_as_the_arrays_do(directed, rng):
     np.testing.assert_allclose(written, held.combined(x), rtol=1e-9, atol=1e-10)
 
 
+def test_products_of_vectors_of_any_size_lose_nothing(rng):
+    """Where squares overflow or vanish, products are those of vectors of largest entry one."""
+    one, other = rng.normal(size=(2, 50))
+    products = Held((1e200 * one, 1e-200 * other)).products
+    scale = np.array([np.abs(one).max(), np.abs(other).max()])
+    wanted = np.array([[one @ one, one @ other], [other @ one, other @ other]])
+    np.testing.assert_allclose(products.inner * np.outer(scale, scale), wanted, rtol=1e-12)
+    np.testing.assert_allclose(products.unit, scale * [1e200, 1e-200], rtol=1e-12)
+
+
 @pytest.mark.parametrize("scheme", [ClosedForm(), ClosedForm(0.01), Bounded(-np.inf, np.inf)])
 @pytest.mark.parametrize(("m", "h"), [(1, 1), (2, 1), (1, 2)])
 def test_weights_are_those_of_arrays(scheme, m, h, rng):

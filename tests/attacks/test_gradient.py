@@ -94,6 +94,13 @@ def test_pgd_is_never_weaker_than_fgsm_nor_than_no_attack(norm, rng):
     assert (pgd > fgsm + 1e-6).any()
 
 
+@pytest.mark.parametrize("norm", NORMS)
+def test_pgds_steps_are_two_and_a_half_radii_together(norm, rng):
+    head, phi, y = head_of(3, rng), rng.normal(size=(50, D)), rng.integers(3, size=50)
+    unsaid, said = PGD(0.8, norm=norm, steps=5), PGD(0.8, norm=norm, steps=5, step_size=0.4)
+    np.testing.assert_array_equal(unsaid.perturb(head, phi, y), said.perturb(head, phi, y))
+
+
 def test_pgd_finds_nearly_the_worst_corner_of_the_cube(rng):
     """The loss is convex, so its maximum over a cube is in one of the 2^d corners."""
     head = head_of(3, rng, size=2.0)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cases import HEAD_CASES, HeadCase
 from softunlearn.curvature import ConjugateGradients
 from softunlearn.curvature.class_blocks import Inverses, SharedBasis
+from softunlearn.curvature.pooled import moments
 from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.head import LinearHead
 from softunlearn.objective import HeadObjective
@@ -87,6 +88,28 @@ def test_the_tolerance_is_the_error_of_influences(tolerance, memory, rng):
     assert (error < 2 * tolerance).all()  # estimated through the approximate inverse
     a, exact = objective.row_products(solution.x), objective.row_products(expected)
     assert np.linalg.norm(a - exact) < 3 * tolerance * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_classs_block_is_that_of_its_rows_where_all_are_taken(intercept, rng):
+    """sum_i kappa_ic (phi_i - mu_c)(phi_i - mu_c)^T; a hundred-thousandth is added on purpose."""
+    objective = wide(rng, n=50, d=30, k=3, intercept=intercept)
+    X, p, added = objective.rows.X, objective.probabilities(), rng.uniform(0.5, 1, size=(3, 30))
+    found = moments(objective, p, diagonal=False)
+    pooled = np.zeros((30, 30))
+    inverses = Inverses.of(objective, p, found, added).inverses
+    for c in range(3):
+        kappa = p[:, c] * (1 - p[:, c])
+        mu = kappa @ X / kappa.sum() if intercept else np.zeros(30)
+        block = (kappa[:, None] * (X - mu)).T @ (X - mu)
+        pooled += block
+        expected = np.linalg.inv(block + np.diag(added[c]))
+        np.testing.assert_allclose(inverses[c], expected, atol=1e-4 * expected.max())
+        np.testing.assert_allclose(found.means[c], mu, atol=1e-12)
+        np.testing.assert_allclose(found.mass[c], kappa.sum())
+    np.testing.assert_allclose(found.scatter, pooled, atol=1e-12)
+    alone = moments(objective, p, diagonal=True)
+    np.testing.assert_allclose(alone.scatter, np.diag(pooled), atol=1e-12)
 
 
 def test_far_fewer_products_than_scipy_takes(rng):

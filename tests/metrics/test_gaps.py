@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cases import HEAD_CASES
-from softunlearn.goal import Goal
+from softunlearn.goal import Goal, metric_interval
 from softunlearn.losses import class_probabilities
 from softunlearn.metrics import (
     DemographicParity,
@@ -326,3 +326,23 @@ def test_a_positive_class_that_is_a_label_is_told_its_position():
     object.__setattr__(gap, "positive", "granted")  # which types, checked in tests, do not let in
     with pytest.raises(TypeError, match=r"position .* got 'granted'; .*index\(label\)"):
         gap.__post_init__()
+
+
+class WorstGroup:
+    """The largest mean logit of a group: a metric of one's own, which needs groups."""
+
+    needs_groups = True
+
+    def value(self, z, y, g):
+        return max(float(z[g == k].mean()) for k in np.unique(g))
+
+
+def test_the_interval_of_ones_own_metric_is_that_of_rows_drawn_with_their_groups(rng):
+    z, g = rng.normal(size=(300, 1)), np.repeat([0, 1, 2], 100)
+    z[g == 1] += 1.0
+    found = metric_interval(WorstGroup(), z, np.zeros(300, int), g)
+    draws = [rng.integers(300, size=300) for _ in range(2000)]
+    values = [WorstGroup().value(z[rows], None, g[rows]) for rows in draws]
+    np.testing.assert_allclose(
+        [found.low, found.high], np.quantile(values, [0.025, 0.975]), atol=0.06
+    )

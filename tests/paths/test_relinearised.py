@@ -10,7 +10,8 @@ from softunlearn.curvature import Cholesky
 from softunlearn.exceptions import SingularCurvatureError
 from softunlearn.objective import HeadObjective
 from softunlearn.paths import Relinearised
-from softunlearn.paths.relinearised import multipliers
+from softunlearn.paths.relinearised import _Constraints, _Geometry, multipliers
+from tests.cases import HEAD_CASES, minimise
 
 PARITY = "demographic_parity"
 
@@ -98,6 +99,38 @@ def test_one_curvature_leads_where_new_ones_do(census, census_model, monkeypatch
         assert end.metric < 0.05 * c.frontier[0].metric
         risen.append(objective.at(end.head).loss_sum() - objective.loss_sum())
     np.testing.assert_allclose(*risen, rtol=0.1)
+
+
+@pytest.mark.parametrize("in_weights", [False, True], ids=["curvature", "weights"])
+def test_a_step_is_the_shortest_that_does_what_is_asked(in_weights, rng):
+    """SciPy minimises r . d + d . H d / 2, or the ||eps||^2 / 2 of the weights that make d."""
+    objective = minimise(HEAD_CASES[0].objective(rng))
+    p = objective.head.n_parameters
+    H, G = objective.hessian(), objective.row_products(np.eye(p))
+    V, slope = objective.gradient(rng.normal(size=(40, 3))), rng.normal(size=p)
+    wanted = _Constraints(np.array([1.0, 0.4, -5.0]), V, np.array([0, 0, -1]), (0.0,), ())
+    weighing = objective if in_weights else None
+    step = _Geometry.at(
+        wanted, slope, Cholesky().factor(objective), weighing, centred=not in_weights
+    ).shortest(wanted, utility=True)
+    eps_of = -np.linalg.pinv(np.linalg.solve(H, G.T))
+
+    def length(d):
+        return np.sum((eps_of @ d) ** 2) / 2 if in_weights else slope @ d + d @ H @ d / 2
+
+    best = minimize(
+        length,
+        step.d + 0.1 * rng.normal(size=p),
+        constraints={"type": "ineq", "fun": lambda d: -(wanted.excess + V.T @ d)},
+        options={"ftol": 1e-14, "maxiter": 1000},
+    )
+    assert best.success
+    assert (wanted.excess + V.T @ step.d).max() < 1e-8
+    np.testing.assert_allclose(step.d, best.x, atol=1e-4 * np.abs(best.x).max())
+    for t in (0.25, 1.0):
+        np.testing.assert_allclose(step.energy(t), length(t * step.d), rtol=1e-8)
+    np.testing.assert_allclose(step.Hd, H @ step.d, atol=1e-8)
+    np.testing.assert_allclose(step.bend, step.d @ H @ step.d / 2, rtol=1e-8)
 
 
 def test_constraints_that_contradict_have_no_step_and_repeated_ones_do_no_harm():

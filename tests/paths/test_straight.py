@@ -57,11 +57,11 @@ class Six:
         return 0 * z
 
 
-def run(scheme, algorithm, path=None, **options):
+def run(scheme, algorithm, path=None, progress=None, **options):
     recorder = Recorder(**options)
     goal = Goal(HEAD, (Target(Six(), ROWS),), (), ROWS)
     start = Start(recorder, goal, PROBLEM, scheme, algorithm, Cholesky())
-    return recorder, (path or Straight()).walk(start)
+    return recorder, (path or Straight()).walk(start, progress)
 
 
 AS_PREDICTED = 6.0 / abs(ClosedForm().solve(PROBLEM).eps.sum())
@@ -101,6 +101,12 @@ def test_given_steps_are_taken_alone():
     recorder, frontier = run(ClosedForm(), InfluenceUpdate(), path, delivers=0.1 * AS_PREDICTED)
     assert len(recorder.calls) == 2
     assert [point.step for point in frontier] == [0.0, 0.5, 3.0]
+
+
+def test_progress_is_the_part_of_the_steps_that_is_done():
+    told, path = [], Straight((0.5, 1.0, 3.0, 4.0))
+    run(ClosedForm(), InfluenceUpdate(), path, lambda what, part: told.append(part))
+    assert told == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_weights_that_scale_are_trained_once_with_the_whole_budget_of_epochs():
