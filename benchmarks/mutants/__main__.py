@@ -59,8 +59,8 @@ TESTS = {
 }
 """Modules, and folders of modules, and the tests that are theirs; a module's examples run too."""
 WHOLE = (
-    "test_records.py test_correct.py test_correct_aims.py test_deciding.py paths test_evaluation.py "
-    "test_reference.py"
+    "test_records.py test_correct.py test_correct_aims.py test_deciding.py paths "
+    "test_evaluation.py test_reference.py"
 )
 """The tests of a whole correction, for what the module's own did not notice."""
 

@@ -109,6 +109,19 @@ def test_what_cannot_be_factored_is_refused_with_a_way_out():
         Cholesky(damping=-1.0)
 
 
+def test_the_condition_number_is_that_of_the_hessian_scaled_to_a_unit_diagonal(rng):
+    """In the norm 1, which LAPACK estimates from below."""
+    X = rng.normal(size=(300, 5)) * [1.0, 1e-3, 1.0, 1e4, 1.0]
+    X[:, 4] = X[:, 0] + 1e-3 * X[:, 4]
+    objective = HeadObjective(LinearHead(np.zeros((1, 5)), None), Rows(X, np.arange(300) % 2))
+    H = objective.hessian()
+    scale = 1 / np.sqrt(np.diag(H))
+    expected = np.linalg.cond(scale[:, None] * H * scale, 1)
+    assert expected > 1e5
+    found = Cholesky().factor(objective).condition
+    assert expected / 3 <= found <= expected * (1 + 1e-6)
+
+
 def test_a_refined_solution_is_nearer_than_lapacks_where_the_hessian_is_nearly_singular(rng):
     """Residuals, in extended precision, of a condition number of 1e11."""
     missing = {"ours": 0.0, "lapack": 0.0}

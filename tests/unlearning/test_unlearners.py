@@ -188,6 +188,22 @@ def test_fisher_in_full_without_noise_is_the_newton_step(case, rng):
     np.testing.assert_allclose(visible(updated), visible(expected), rtol=1e-6, atol=1e-8)
 
 
+def test_fishers_diagonal_step_ends_where_the_quadratic_model_is_least_along_it(rng):
+    X = rng.normal(size=(40, 1)) + 0.3 * rng.normal(
+        size=(40, 3)
+    )  # too long a step: features agree
+    rows = Rows(X, rng.integers(2, size=40))
+    objective = minimise(HeadObjective(LinearHead(np.zeros((1, 3)), None, l2=0.1), rows))
+    eps = rng.uniform(-1, 1, size=40)
+    weighted = objective.reweighted(1 + eps)
+    g, H = weighted.total_gradient(), weighted.hessian()
+    along = g / np.diag(H)
+    part = g @ along / (along @ H @ along)
+    assert part < 1
+    found = apply(Fisher(noise=0.0), objective, eps)
+    np.testing.assert_allclose(found.theta, objective.head.theta - part * along, rtol=1e-9)
+
+
 def test_fishers_diagonal_step_lowers_the_weighted_loss_and_its_noise_has_the_stated_size(rng):
     objective, eps = minimise(HEAD_CASES[0].objective(rng)), rng.uniform(-1, 1, size=40)
     weighted = objective.reweighted(1 + eps)
