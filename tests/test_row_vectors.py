@@ -43,14 +43,15 @@ def test_directed_vectors_answer_as_the_arrays_do(directed, rng):
     np.testing.assert_allclose(written, held.combined(x), rtol=1e-9, atol=1e-10)
 
 
-def test_products_of_vectors_of_any_size_lose_nothing(rng):
+@pytest.mark.parametrize("sizes", [(1e200, 1e-200), (1e200, 1.0), (1e130, 1e130), (1.0, 1e-140)])
+def test_products_of_vectors_of_any_size_lose_nothing(sizes, rng):
     """Where squares overflow or vanish, products are those of vectors of largest entry one."""
     one, other = rng.normal(size=(2, 50))
-    products = Held((1e200 * one, 1e-200 * other)).products
+    products = Held((sizes[0] * one, sizes[1] * other)).products
     scale = np.array([np.abs(one).max(), np.abs(other).max()])
     wanted = np.array([[one @ one, one @ other], [other @ one, other @ other]])
     np.testing.assert_allclose(products.inner * np.outer(scale, scale), wanted, rtol=1e-12)
-    np.testing.assert_allclose(products.unit, scale * [1e200, 1e-200], rtol=1e-12)
+    np.testing.assert_allclose(products.unit, scale * sizes, rtol=1e-12)
 
 
 @pytest.mark.parametrize("scheme", [ClosedForm(), ClosedForm(0.01), Bounded(-np.inf, np.inf)])

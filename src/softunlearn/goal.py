@@ -20,6 +20,9 @@ from softunlearn.metrics.metric import Aim, pieces
 from softunlearn.objective import HeadObjective
 from softunlearn.rows import Array, Rows
 
+LARGEST = 1e90
+"""Of figures: an interval takes the cubes of losses, and their sum."""
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -52,8 +55,9 @@ class Measured:
 
     @property
     def finite(self) -> bool:
-        """Return whether everything could be measured."""
-        return bool(np.isfinite([*self.metrics, *self.held, self.log_loss]).all())
+        """Return whether everything could be measured, with its interval."""
+        figures = np.array([*self.metrics, *self.held, self.log_loss, self.loss.max()])
+        return bool((np.abs(figures) < LARGEST).all())  # of NaN it is not
 
     def accuracy_change(self, since: "Measured") -> Change:
         """Return the change of accuracy since another head, paired by row."""

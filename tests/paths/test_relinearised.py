@@ -1,8 +1,11 @@
 """The re-linearised path, against constrained training by SciPy and against what it promises."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 import softunlearn as su
@@ -180,6 +183,20 @@ def test_progress_goes_from_nothing_to_all(census, census_model):
         progress=lambda what, part: told.append(part) if "walking" in what else None,
     )
     np.testing.assert_allclose(told, np.arange(1, 21) / 20)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_point_costs_more_than_to_know_nothing(seed):
+    """Of separable rows without a penalty the curvature says nothing, and steps are long."""
+    rng = np.random.default_rng(seed)
+    X, y, g = rng.normal(size=(16, 4)), np.arange(16) % 2, np.arange(16) // 4 % 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=np.inf, max_iter=100).fit(X[:8], y[:8])
+    rows = {"train": (X[:8], y[:8]), "validation": (X[8:], y[8:], g[8:])}
+    frontier = su.correct(model, **rows, insist=True, select="full").frontier
+    most = max(frontier[0].log_loss, np.log(2)) + 1e-3
+    assert max(point.log_loss for point in frontier) <= most
 
 
 def test_no_point_is_surpassed_by_another(corrections):

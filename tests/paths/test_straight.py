@@ -27,6 +27,7 @@ class Recorder:
 
     calls: list = field(default_factory=list)
     bad_above: float = np.inf
+    bad: float = np.nan
     delivers: float = 1.0
     """How far the metric falls for every unit that the model moves."""
 
@@ -41,7 +42,7 @@ class Recorder:
 
     def measure(self, reached):
         moved = abs(float(reached.head.W[0, 0]))
-        metric = np.nan if moved > self.bad_above else abs(6.0 - self.delivers * moved)
+        metric = self.bad if moved > self.bad_above else abs(6.0 - self.delivers * moved)
         return Measured((metric,), (), np.ones(10), np.full(10, 0.3 + moved))
 
 
@@ -132,8 +133,9 @@ def test_hard_weights_are_not_tried_twice():
     assert [point.changed_rows for point in frontier] == [0, 1, 2, 3]
 
 
-def test_points_that_are_not_finite_are_left_out():
-    _, frontier = run(TopK(), InfluenceUpdate(), bad_above=1.5)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_points_that_are_not_finite_or_have_no_interval_are_left_out(bad):
+    _, frontier = run(TopK(), InfluenceUpdate(), bad_above=1.5, bad=bad)
     assert [point.changed_rows for point in frontier] == [0, 1]
 
 

@@ -248,6 +248,11 @@ def outcome(case: Case) -> su.Correction | None:
 def assert_sound(correction: su.Correction, case: Case) -> None:
     """Fail where a number is not finite that should be, or not what the model says."""
     n = len(case.y)
+    origin = correction.frontier[0].log_loss
+    if isinstance(correction.session.path, su.paths.Relinearised):
+        # a point that costs more than to know nothing is none
+        most = max(origin, np.log(len(case.model.classes_))) + 2e-3
+        assert max(point.log_loss for point in correction.frontier) <= most
     for point in correction.frontier:
         costs = (point.step, point.metric, point.accuracy, point.log_loss, point.predicted)
         assert np.isfinite(costs).all(), costs

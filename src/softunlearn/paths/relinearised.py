@@ -16,12 +16,14 @@ variables.
 
 A further constraint, that the validation loss does not rise, is the paper's, and first order: it
 is used where it costs little length and the real loss is the lower for it. A step is halved until
-the targets really fell by half of what was predicted, and loss and held metrics did not run off.
+the targets really fell by half of what was predicted, and loss and held metrics did not run off:
+a model that knows less than nothing is no correction.
 The influences are new after every step, the curvature after every second.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import log
 from typing import Literal
 
 import numpy as np
@@ -364,6 +366,8 @@ def _taken(
     """Return the longest of the halved steps that holds; None where none does."""
     n = len(here.loss)
     first_order = float(array_namespace(step.d).sum(constraints.gradients[:, -1] * step.d)) / n
+    knowing_nothing = log(max(2, head.W.shape[0]))  # the loss where all classes are as likely
+    useful = max(goal.start.log_loss, knowing_nothing) + LOSS_SLACK
     for halving in range(HALVINGS + 1):
         length = 0.5**halving
         d = length * step.d
@@ -378,6 +382,7 @@ def _taken(
                 for was, now, hoped in zip(here.metrics, after.metrics, predicted, strict=True)
             )
             and after.log_loss - here.log_loss <= allowed
+            and after.log_loss <= useful
             and all(
                 now <= max(was, level + HELD_SLACK * abs(level))
                 for was, now, level in zip(
