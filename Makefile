@@ -18,9 +18,10 @@ coverage: .venv/test.stamp      ## the tests, and which branches they take: at l
 properties: .venv/test.stamp    ## 10,000 random data sets with oddities, from end to end
 	$(BIN)/python -m pytest --hypothesis-profile=long tests/properties
 
-test-lowest: build/lowest/stamp ## the fast tests with the lowest versions that are supported
+LOWEST ?=
+test-lowest: build/lowest/stamp ## the fast tests (or LOWEST=some) with the lowest versions that are supported
 	build/lowest/bin/python -m pytest -m "not slow" -W ignore::DeprecationWarning \
-		-W ignore::PendingDeprecationWarning
+		-W ignore::PendingDeprecationWarning $(LOWEST)
 
 check: .venv/check.stamp        ## lint, types, the import contract
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ from torch import nn
 import softunlearn as su
 from softunlearn import manifest, saving
 from softunlearn.models import skops_files
+from softunlearn.models.skops_files import read_model
 
 DEEP = "[" * 200_000
 
@@ -279,7 +280,7 @@ def test_an_archive_in_an_archive_counts_too(folder, monkeypatch):
 def test_a_sparse_matrix_in_a_model_is_read(tmp_path):
     skops.io.dump(csr_matrix(np.eye(3)), tmp_path / "matrix.skops")
     known = ["scipy.sparse._csr.csr_matrix"]
-    matrix = su.saving.read_model(tmp_path / "matrix.skops", trusted=known)
+    matrix = read_model(tmp_path / "matrix.skops", trusted=known)
     np.testing.assert_array_equal(matrix.toarray(), np.eye(3))
 
 

@@ -11,6 +11,7 @@ import pytest
 import softunlearn as su
 from softunlearn.cli import files as cli_files
 from softunlearn.cli.estimate import _every_so_many
+from softunlearn.models.skops_files import read_model
 from tests.cli.cases import arguments
 
 
@@ -104,7 +105,7 @@ def test_a_dry_run_counts_and_writes_nothing(train, parts, run):
     found = json.loads(out)
     assert found["rows"] == {"train": 1200, "validation": 400, "test": 400}
     assert found["streamed"] == (train == "parts")
-    model = su.saving.read_model(parts / "model.skops")
+    model = read_model(parts / "model.skops")
     assert found["inputs"] == model[-1].coef_.shape[1]
     assert found["parameters"] == found["inputs"] + 1
     assert found["seconds"] > 0
