@@ -53,7 +53,7 @@ class CrossEntropy:
         if z.shape[1] == 1:
             z = z[:, 0]
             # log(1 + e^z) - y z; |z| keeps the exponential at most 1
-            return xp.clip(z, 0, None) + xp.log1p(xp.exp(-xp.abs(z))) - xp.astype(y, z.dtype) * z
+            return xp.clip(z, 0.0, None) + xp.log1p(xp.exp(-xp.abs(z))) - xp.astype(y, z.dtype) * z
         top = xp.max(z, axis=1, keepdims=True)
         log_sum = top[:, 0] + xp.log(xp.sum(xp.exp(z - top), axis=1))
         return log_sum - xp.sum(_one_hot(y, z) * z, axis=1)

@@ -208,5 +208,5 @@ class SharedBasis:
 
         around = objective.curvature_sum(lambda phi, kappa: kappa.T @ squares(phi), probabilities)
         between = xp.astype(found.mass, dtype)[:, None] * squares(means)
-        diagonal = xp.clip(around - between, 0, None) + (added if T is None else added @ T**2)
+        diagonal = xp.clip(around - between, 0.0, None) + (added if T is None else added @ T**2)
         return cls(T, xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal)))

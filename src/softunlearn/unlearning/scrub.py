@@ -67,7 +67,7 @@ class Scrub(ByTraining):
     ) -> Sequence[Phase]:
         """Return the phase that keeps and the phase that forgets."""
         xp, distance = array_namespace(eps), KLToTeacher(self.temperature)
-        forget, retain = xp.clip(-eps, 0, 1), xp.clip(1 + eps, 0, None)
+        forget, retain = xp.clip(-eps, 0.0, 1.0), xp.clip(1 + eps, 0.0, None)
         keep = [
             Term(distance, self.alpha * retain, original),
             Term(CrossEntropy(), self.gamma * retain, y),

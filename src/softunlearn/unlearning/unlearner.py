@@ -115,4 +115,4 @@ def clipped(eps: Float[Array, "n"]) -> tuple[Float[Array, "n"], int]:
     """Return w = max(1 + eps, 0), which keeps weighted training convex, and how often it clips."""
     xp = array_namespace(eps)
     w = 1 + eps
-    return xp.clip(w, 0, None), int(xp.sum(xp.astype(w < 0, xp.int64)))
+    return xp.clip(w, 0.0, None), int(xp.sum(xp.astype(w < 0, xp.int64)))
