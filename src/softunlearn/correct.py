@@ -8,10 +8,9 @@ A model whose metric is not above `only_above` is returned as it is. Rows are us
 each: training rows carry the weights, validation rows decide, test rows are only reported on.
 """
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -37,7 +36,7 @@ from softunlearn.paths.frontier import Frontier, Progress
 from softunlearn.row_vectors import Directed
 from softunlearn.rows import as_rows
 from softunlearn.select import RULES, Choice, Rule
-from softunlearn.session import Session
+from softunlearn.session import Session, timed
 from softunlearn.task import Task, read_task
 from softunlearn.unlearning import ALGORITHMS, ByTraining, InfluenceUpdate, Unlearner
 from softunlearn.weights import (
@@ -178,7 +177,8 @@ def correct(
             "ones look at one target alone. Give scheme='soft' or 'bounded'."
         )
     _check_numbers(only_above, random_state)
-    report, clock = progress or (lambda what, part: None), _Clock()
+    report, seconds = progress or (lambda what, part: None), dict[str, float]()
+    clock = partial(timed, seconds)
 
     with clock("reading rows"):
         report("reading rows", 0.0)
@@ -228,7 +228,7 @@ def correct(
         task.coding,
         names,
         paths,
-        clock.seconds,
+        seconds,
     )
     return with_choice(session, frontier, choice)
 
@@ -371,18 +371,3 @@ def _nothing(
                 "chase noise. Give more validation rows, or insist=True;"
             )
     return Choice(0, Status.NOTHING_TO_CORRECT, f"{' '.join(said)} the model is unchanged.")
-
-
-class _Clock:
-    """Seconds spent in each named part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[part] = time.perf_counter() - start

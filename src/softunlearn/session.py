@@ -5,7 +5,7 @@ Figures of the original, influences and conditions are computed when they are as
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -179,12 +179,16 @@ class Session:
         unfinished = scores.curvature.solve(gradient[:, None]).x[:, 0]
         return -float((scores.gradients[:, 0] * unfinished).sum())
 
-    @contextmanager
-    def timed(self, part: str) -> Iterator[None]:
+    def timed(self, part: str) -> AbstractContextManager[None]:
         """Add the seconds spent to those of a part."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - began
-            self.timings[part] = self.timings.get(part, 0.0) + spent
+        return timed(self.timings, part)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Add the seconds spent inside to those of a part."""
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - began
